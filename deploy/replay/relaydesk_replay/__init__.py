@@ -1,0 +1,1 @@
+"""Runs Relaydesk on one machine: local Kafka and PostgreSQL, and the replay."""

@@ -1,0 +1,1 @@
+"""Decides category, kind, impact, urgency, priority and tier of a ticket."""

@@ -1,0 +1,1 @@
+"""Decides who owns a ticket: every transfer of ownership, with its context."""

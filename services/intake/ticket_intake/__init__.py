@@ -1,0 +1,1 @@
+"""Decides what a source's message means: the normalized ticket."""

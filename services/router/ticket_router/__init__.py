@@ -1,0 +1,1 @@
+"""Decides where a ticket goes, and why."""

@@ -1,0 +1,1 @@
+"""Decides what time is left: every clock, warning and breach."""

@@ -1,0 +1,1 @@
+"""Working time: pure arithmetic over business calendars."""

@@ -1,0 +1,1 @@
+"""Proves the eight invariants from the topics alone."""
