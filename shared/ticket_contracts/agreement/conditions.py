@@ -1,0 +1,140 @@
+"""Conditions of routing rules and SLA policies: what they may ask of a ticket and of the hour, and whether it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ticket_contracts.routing import TicketFacts
+
+
+class Strict(BaseModel):
+    """A part of the agreement: unknown keys are errors, so that a misspelt rule cannot pass for an absent one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Closing(Strict):
+    """True when the calendar is open and closes within so many minutes."""
+
+    calendar: str
+    within_minutes: int = Field(gt=0)
+
+
+class Condition(Strict):
+    """All that is named must hold; a list holds when the ticket's value is one of it. An empty condition always holds.
+
+    category: ids of the taxonomy; their subtrees are meant too. flags_any / flags_none: at least one / none of them is set.
+    open, closed: calendars of which at least one is open / all are closed at the decision's instant.
+    queue: where the ticket is (SLA policies). cause: why a transfer asks. age, transfers: at least.
+    """
+
+    category: list[str] | None = None
+    kind: list[str] | None = None
+    channel: list[str] | None = None
+    priority: list[str] | None = None
+    tier: list[int] | None = None
+    customer: list[str] | None = None
+    site: list[str] | None = None
+    language: list[str] | None = None
+    vip: bool | None = None
+    source: list[str] | None = None
+    group: list[str] | None = None
+    service: list[str] | None = None
+    status: list[str] | None = None
+    queue: list[str] | None = None
+    cause: list[str] | None = None
+    flags_any: list[str] | None = None
+    flags_none: list[str] | None = None
+    age_at_least_minutes: int | None = None
+    transfers_at_least: int | None = None
+    open: list[str] | None = None
+    closed: list[str] | None = None
+    closing: Closing | None = None
+
+
+class Hours(Protocol):
+    """What a condition may ask of a calendar; `business_calendar.Calendar` at an integer instant answers it."""
+
+    def is_open(self, at: int) -> bool: ...
+    def next_close(self, at: int) -> int: ...
+
+
+_SIMPLE: dict[str, Callable[[TicketFacts], object]] = {
+    "kind": lambda f: f.kind,
+    "channel": lambda f: f.channel,
+    "priority": lambda f: f.priority,
+    "tier": lambda f: f.tier,
+    "customer": lambda f: f.customer,
+    "site": lambda f: f.site,
+    "language": lambda f: f.language,
+    "source": lambda f: f.source,
+    "group": lambda f: f.group,
+    "service": lambda f: f.service,
+    "status": lambda f: f.status,
+}
+
+
+def matches(
+    condition: Condition,
+    facts: TicketFacts,
+    at: datetime,
+    calendars: Mapping[str, Hours],
+    *,
+    ancestors: Mapping[str, frozenset[str]],
+    queue: str | None = None,
+    cause: str | None = None,
+) -> bool:
+    """Whether the condition holds for these facts at that instant.
+
+    calendars: by name, all that conditions name. ancestors: category -> itself and all above it (`Agreement.ancestors`).
+    """
+    return failed(condition, facts, at, calendars, ancestors=ancestors, queue=queue, cause=cause) is None
+
+
+def failed(
+    condition: Condition,
+    facts: TicketFacts,
+    at: datetime,
+    calendars: Mapping[str, Hours],
+    *,
+    ancestors: Mapping[str, frozenset[str]],
+    queue: str | None = None,
+    cause: str | None = None,
+) -> str | None:
+    """The name of the first part of the condition that does not hold, None when all hold: what `explain` shows."""
+    for name, read in _SIMPLE.items():
+        wanted = getattr(condition, name)
+        if wanted is not None and read(facts) not in wanted:
+            return name
+    if condition.queue is not None and queue not in condition.queue:
+        return "queue"
+    if condition.cause is not None and cause not in condition.cause:
+        return "cause"
+    if condition.vip is not None and facts.vip != condition.vip:
+        return "vip"
+    if condition.category is not None:
+        above = ancestors.get(facts.category, frozenset()) if facts.category else frozenset()
+        if above.isdisjoint(condition.category):
+            return "category"
+    if condition.flags_any is not None and not set(condition.flags_any) & set(facts.flags):
+        return "flags_any"
+    if condition.flags_none is not None and set(condition.flags_none) & set(facts.flags):
+        return "flags_none"
+    if condition.age_at_least_minutes is not None and facts.age_seconds < 60 * condition.age_at_least_minutes:
+        return "age_at_least_minutes"
+    if condition.transfers_at_least is not None and facts.transfers < condition.transfers_at_least:
+        return "transfers_at_least"
+    second = int(at.timestamp())
+    if condition.open is not None and not any(calendars[name].is_open(second) for name in condition.open):
+        return "open"
+    if condition.closed is not None and any(calendars[name].is_open(second) for name in condition.closed):
+        return "closed"
+    if condition.closing is not None:
+        hours = calendars[condition.closing.calendar]
+        if not hours.is_open(second) or hours.next_close(second) - second > 60 * condition.closing.within_minutes:
+            return "closing"
+    return None

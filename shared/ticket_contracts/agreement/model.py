@@ -1,0 +1,268 @@
+"""The agreement's form. What is checked across its parts stands in `check`; how a file becomes one, in `reading`."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ticket_contracts.agreement.conditions import Condition, Strict
+from ticket_contracts.routing import TicketView
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
+"""Lower case, since it becomes part of a topic's name."""
+Priority = Literal["P1", "P2", "P3", "P4", "P5"]
+Clock = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+SupportModel = Literal["internal", "partner", "automation"]
+
+
+class Party(Strict):
+    """Who signs. side: the company or an outsourced partner."""
+
+    name: str
+    side: Literal["company", "partner"]
+
+
+class Category(Strict):
+    """A node of the taxonomy. automation: a candidate for tier 0."""
+
+    id: Identifier
+    title: str
+    automation: bool = False
+    children: list[Category] = []
+
+
+class Matrix(Strict):
+    """impact -> urgency -> priority, all pairs; impacts and urgencies from the strongest to the weakest."""
+
+    impacts: list[str] = Field(min_length=1)
+    urgencies: list[str] = Field(min_length=1)
+    priorities: dict[str, dict[str, Priority]]
+
+
+class Lexeme(Strict):
+    """Words that speak for a rule. A term is a word or a phrase, compared without case and accents; `*` ends a stem."""
+
+    any: list[str] = []
+    all: list[str] = []
+    none: list[str] = []
+
+
+class ClassificationRule(Strict):
+    """text: words in title and text. evidence: field -> the source's values. then: what it sets; the first rule that sets a
+    field wins it. confidence: 0 to 1, before the share of evidence is weighed in."""
+
+    name: Identifier
+    text: Lexeme | None = None
+    evidence: dict[Literal["category", "impact", "urgency", "priority", "service", "group"], list[str]] = {}
+    channel: list[str] | None = None
+    category: Identifier | None = None
+    kind: Literal["incident", "service_request", "question", "problem", "change"] | None = None
+    impact: str | None = None
+    urgency: str | None = None
+    tier: int | None = Field(default=None, ge=0, le=3)
+    flags: list[str] = []
+    confidence: float = Field(default=0.8, ge=0, le=1)
+
+
+class Defaults(Strict):
+    category: Identifier | None = None
+    kind: Literal["incident", "service_request", "question", "problem", "change"] = "incident"
+    impact: str
+    urgency: str
+    tier: int = Field(default=1, ge=0, le=3)
+
+
+class Classification(Strict):
+    """authoritative: source -> the fields of its evidence that win over rules and models. `category_map`: source value ->
+    category. abstain_below: confidence in the category under which people must triage."""
+
+    authoritative: dict[str, list[Literal["category", "impact", "urgency", "priority", "kind"]]] = {}
+    category_map: dict[str, Identifier] = {}
+    rules: list[ClassificationRule] = []
+    defaults: Defaults
+    abstain_below: float = Field(default=0.0, ge=0, le=1)
+
+
+class NamedHolidays(Strict):
+    """Public holidays of a country, by the `holidays` library."""
+
+    country: str
+    subdivision: str | None = None
+
+
+class WorkingTime(Strict):
+    """A calendar. hours: weekday -> windows; a window that ends before it begins runs past midnight.
+    holidays: `YYYY-MM-DD` or, each year, `MM-DD`. special: a day with hours of its own (none: closed)."""
+
+    zone: str
+    hours: dict[Weekday, list[tuple[Clock, Clock]]]
+    holidays: list[str] = []
+    public_holidays: list[NamedHolidays] = []
+    special: dict[str, list[tuple[Clock, Clock]]] = {}
+
+
+class Owner(Strict):
+    """Who owns the tickets of a role: a named person, a rota (people in order) or a duty role with the people who hold it."""
+
+    title: str
+    kind: Literal["person", "rota", "duty"]
+    side: Literal["company", "partner"] = "company"
+    members: list[str] = Field(min_length=1)
+
+
+class Overflow(Strict):
+    """A queue overflows at `above` tickets and no longer at `below`: between the two nothing flaps."""
+
+    above: int = Field(gt=0)
+    below: int = Field(ge=0)
+
+
+class Queue(Strict):
+    """tier, support model, calendar (absent: always open), owner_role: a key of `owners`. capacity: tickets at most at once.
+    partner: whose contract holds, for support model `partner`. close_lead_minutes: before its closing, open tickets are proposed
+    for transfer (absent: they stay). enabled: a disabled queue receives nothing."""
+
+    title: str
+    support_model: SupportModel
+    tier: int = Field(ge=0, le=3)
+    owner_role: Identifier
+    calendar: Identifier | None = None
+    partner: Identifier | None = None
+    capacity: int | None = Field(default=None, gt=0)
+    overflow: Overflow | None = None
+    close_lead_minutes: int | None = Field(default=None, gt=0)
+    skills: list[str] = []
+    enabled: bool = True
+
+
+class Caps(Strict):
+    daily: int | None = Field(default=None, gt=0)
+    monthly: int | None = Field(default=None, gt=0)
+    concurrent: int | None = Field(default=None, gt=0)
+
+
+class Partner(Strict):
+    """A contract. calendar: the partner's hours, in its zone, whose days also bound the caps. fields: the allow-list of what its
+    topics carry. principal: whose credentials it uses. categories, customers, languages: allowed ones (absent: all).
+    never_flags: tickets with one of these stay inside."""
+
+    title: str
+    calendar: Identifier
+    fields: list[str]
+    caps: Caps = Caps()
+    categories: list[Identifier] | None = None
+    customers: list[str] | None = None
+    languages: list[str] | None = None
+    never_flags: list[str] = ["security"]
+    price_per_ticket: dict[int, float] = {}
+    currency: str = "EUR"
+
+    @property
+    def hidden_fields(self) -> frozenset[str]:
+        return frozenset(TicketView.__struct_fields__) - frozenset(self.fields)
+
+
+class RoutingRule(Strict):
+    """to: candidates in order of preference: queues, or `group`, the queue that the source's group stands for (`group_queues`)."""
+
+    name: Identifier
+    when: Condition = Condition()
+    to: list[str] = Field(min_length=1)
+
+
+class Routing(Strict):
+    """Rules in order; the first whose condition holds decides. group_queues: the source's group -> queue.
+    duty_queue: the escalation path's last step: internal, always open. ping_pong_after: returns (A -> B -> A) before the lead gets it."""
+
+    rules: list[RoutingRule] = Field(min_length=1)
+    group_queues: dict[str, Identifier] = {}
+    duty_queue: Identifier
+    ping_pong_after: int = 1
+    ping_pong_queue: Identifier | None = None
+
+
+class Threshold(Strict):
+    """A warning: so long before the deadline, in business time (default) or on the wall, or when a share of the goal is used up."""
+
+    left_seconds: int | None = Field(default=None, gt=0)
+    used_share: float | None = Field(default=None, gt=0, lt=1)
+    wall: bool = False
+
+
+class Goal(Strict):
+    when: Condition = Condition()
+    seconds: int = Field(gt=0)
+
+
+class Policy(Strict):
+    """A clock. goals: the first whose condition holds; none: the clock does not run. calendar absent: always counting.
+    pause_on, stop_on: statuses. warn: 15 minutes before the deadline unless said otherwise."""
+
+    clock: Literal["first_response", "next_response", "resolution", "periodic_update", "underpinning"]
+    when: Condition = Condition()
+    calendar: Identifier | None = None
+    goals: list[Goal] = Field(min_length=1)
+    warn: list[Threshold] = [Threshold(left_seconds=900)]
+    pause_on: list[str] = ["pending_customer", "pending_vendor", "on_hold"]
+    stop_on: list[str] = ["resolved", "closed"]
+    on_change: Literal["keep", "recalculate"] = "keep"
+
+
+class Transfers(Strict):
+    """acknowledge_seconds: wall seconds a receiver has, by queue or for all (`default`). total_seconds: from the request until a
+    receiver must have acknowledged, else the duty owner has it. pre_breach: a resolution warning opens a transfer, for these tickets.
+    source_reassignment: whether people's own reassignment in the source asks, or counts as the acknowledgement.
+    required: cause (or `default`) -> parts of the context package that must not be empty."""
+
+    acknowledge_seconds: dict[str, int] = {"default": 900}
+    total_seconds: int = Field(default=14_400, gt=0)
+    pre_breach: Condition | None = None
+    source_reassignment: Literal["asks", "acknowledges"] = "asks"
+    required: dict[str, list[str]] = {"default": ["view", "classification"]}
+
+
+class Agreement(Strict):
+    """All that both sides sign. intake_duty, duty: keys of `owners`; duty is the last step of every escalation, of the company's side."""
+
+    title: str
+    parties: list[Party] = Field(min_length=1)
+    sources: list[Identifier] = Field(min_length=1)
+    taxonomy: list[Category] = Field(min_length=1)
+    matrix: Matrix
+    classification: Classification
+    calendars: dict[Identifier, WorkingTime]
+    owners: dict[Identifier, Owner]
+    intake_duty: Identifier
+    duty: Identifier
+    partners: dict[Identifier, Partner] = {}
+    queues: dict[Identifier, Queue] = Field(min_length=1)
+    routing: Routing
+    sla: dict[Identifier, Policy]
+    transfers: Transfers = Transfers()
+
+    @cached_property
+    def ancestors(self) -> dict[str, frozenset[str]]:
+        """category -> itself and all above it."""
+        found: dict[str, frozenset[str]] = {}
+
+        def walk(nodes: list[Category], above: frozenset[str]) -> None:
+            for node in nodes:
+                found[node.id] = above | {node.id}
+                walk(node.children, found[node.id])
+
+        walk(self.taxonomy, frozenset())
+        return found
+
+    def priority(self, impact: str, urgency: str) -> Priority:
+        """By the matrix. Raises KeyError for words it does not have."""
+        return self.matrix.priorities[impact][urgency]
+
+    def acknowledge_seconds(self, queue: str) -> int:
+        by_queue = self.transfers.acknowledge_seconds
+        return by_queue.get(queue, by_queue["default"])
+
+    def required_parts(self, cause: str) -> list[str]:
+        return self.transfers.required.get(cause, self.transfers.required.get("default", []))

@@ -1,0 +1,61 @@
+"""What the classifier alone decides: category, kind, impact, urgency, priority, tier, and how sure it is."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+from ticket_contracts.cloudevents import Decision
+from ticket_contracts.tickets import Kind
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """Why one field has its value. rule: the agreement's rule, `source` or `default`, or `model:<digest>`.
+
+    confidence: 0 to 1. terms: words with their weight in the decision; empty when a source's value or a default won.
+    """
+
+    field: str
+    rule: str
+    confidence: float
+    terms: dict[str, float] = {}
+
+
+class ClassificationInputs(msgspec.Struct, frozen=True, kw_only=True):
+    """What the decision rests on besides the normalized ticket of `ticket_version`, whose text is not repeated here.
+
+    normalized: ce_id of that version. feedback: id of the correction that stands, if one does.
+    """
+
+    normalized: str
+    feedback: str | None = None
+
+
+class TicketClassified(Decision, frozen=True, kw_only=True):
+    """A classification; topic `tickets.classified`. Emitted for version 1 and whenever one of the fields below differs
+    from the classification before.
+
+    category: id in the agreement's taxonomy. impact, urgency: words of its matrix. priority: `P1` to `P5`. tier: 0 to 3.
+    flags: `security`, `vip`, `automation`, `outage`, ... abstained: below the agreement's threshold; people must triage.
+    candidates: best categories with their confidence, highest first, when abstained. articles: ids, best first.
+    """
+
+    TYPE: ClassVar[str] = "relaydesk.ticket.classified.v1"
+
+    category: str | None
+    kind: Kind
+    impact: str
+    urgency: str
+    priority: str
+    tier: int
+    flags: list[str] = []
+    abstained: bool = False
+    confidence: float = 1.0
+    evidence: list[Judgement] = []
+    candidates: list[tuple[str, float]] = []
+    articles: list[str] = []
+    inputs: ClassificationInputs
+
+    def identity(self) -> tuple[str | int, ...]:
+        return self.ticket, self.classification_version

@@ -1,0 +1,229 @@
+"""What handoff alone decides: who owns a ticket. Every step of every transfer, with its context.
+
+The steps: requested -> offered -> accepted | declined | expired | withdrawn -> completed. A declined or expired offer goes back
+to requested (the next attempt), with the queue among `tried`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import msgspec
+
+from ticket_contracts.cloudevents import Event, Instant
+from ticket_contracts.routing import TicketView
+from ticket_contracts.sla import ClockState
+
+Cause = Literal[
+    "first", "escalation", "pre_breach", "breach", "queue_closing", "overflow", "return", "owner_left", "source", "reopened",
+    "reroute", "declined", "expired",
+]
+
+
+class TransferEvent(Event, frozen=True, kw_only=True):
+    """A step of a transfer or a change of owner; topic `transfers`, internal.
+
+    sequence: counted for each ticket from 1 over all of these events, so that any reader can check the order.
+    agreement_version: in force at `decided_for`. ticket_version, classification_version: what handoff knew.
+    """
+
+    sequence: int
+    agreement_version: str
+    ticket_version: int
+    classification_version: int
+
+    def identity(self) -> tuple[str | int, ...]:
+        return self.ticket, self.sequence
+
+
+class TransferRequested(TransferEvent, frozen=True, kw_only=True):
+    """"Where to?", asked of the router, which answers on `tickets.routed` with this transfer_id. `first` and `reroute` transfers
+    begin with the router's own word, and have this event for the record (`asks` False: the router need not answer).
+
+    attempt: 1 for the first destination of this transfer. tried: queues that did not take it.
+    target_group: what people chose in the source, for cause `source`. sender: who owns the ticket meanwhile.
+    """
+
+    TYPE: ClassVar[str] = "relaydesk.transfer.requested.v1"
+
+    transfer_id: str
+    cause: Cause
+    attempt: int
+    asks: bool
+    tried: list[str]
+    sender: str
+    sender_queue: str | None = None
+    target_group: str | None = None
+    requested_by: str | None = None
+    reason: str = ""
+
+
+class TransferOffered(TransferEvent, frozen=True, kw_only=True):
+    """receiver: person, rota or duty role. digest: of the context package. acknowledge_seconds: wall seconds the receiver has; the
+    SLA monitor keeps that clock. incomplete: required parts that are missing, when the desk itself must make the transfer.
+    decision: that of the `TicketRouted` that named the queue."""
+
+    TYPE: ClassVar[str] = "relaydesk.transfer.offered.v1"
+
+    transfer_id: str
+    attempt: int
+    queue: str
+    receiver: str
+    digest: str
+    acknowledge_seconds: int
+    decision: int
+    incomplete: list[str] = []
+
+
+class TransferAccepted(TransferEvent, frozen=True, kw_only=True):
+    """The acknowledgement. digest: as repeated by the receiver. automatic: the desk acknowledged for the duty owner, or the source's
+    own reassignment counted. reply_id: the reply's, None when automatic."""
+
+    TYPE: ClassVar[str] = "relaydesk.transfer.accepted.v1"
+
+    transfer_id: str
+    attempt: int
+    queue: str
+    digest: str
+    actor: str
+    automatic: bool
+    reply_id: str | None = None
+
+
+class TransferDeclined(TransferEvent, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "relaydesk.transfer.declined.v1"
+
+    transfer_id: str
+    attempt: int
+    queue: str
+    actor: str
+    reason: str
+    reply_id: str
+
+
+class TransferExpired(TransferEvent, frozen=True, kw_only=True):
+    """The SLA monitor said that an offer's, or the whole transfer's, clock was breached. scope: which."""
+
+    TYPE: ClassVar[str] = "relaydesk.transfer.expired.v1"
+
+    transfer_id: str
+    attempt: int
+    queue: str | None
+    scope: Literal["offer", "transfer"]
+
+
+class TransferWithdrawn(TransferEvent, frozen=True, kw_only=True):
+    """Ended without a receiver: the ticket ended, or a newer transfer supersedes this one. The sender stays the owner."""
+
+    TYPE: ClassVar[str] = "relaydesk.transfer.withdrawn.v1"
+
+    transfer_id: str
+    attempt: int
+    queue: str | None
+    reason: str
+
+
+class TransferCompleted(TransferEvent, frozen=True, kw_only=True):
+    """The ownership moved, at `decided_for`, to `owner` in `queue`."""
+
+    TYPE: ClassVar[str] = "relaydesk.transfer.completed.v1"
+
+    transfer_id: str
+    queue: str
+    owner: str
+
+
+class OwnerChanged(TransferEvent, frozen=True, kw_only=True):
+    """The ledger's word: from `decided_for` on, `owner` owns the ticket (None: its ownership ended).
+
+    kind: `intake_duty` before the first acknowledgement and after a reopening, `acknowledged`, `automatic` (duty owner by the
+    desk), `ended`. previous: the owner until then. transfer_id: the transfer that moved it.
+    """
+
+    TYPE: ClassVar[str] = "relaydesk.owner.changed.v1"
+
+    owner: str | None
+    role: str | None
+    queue: str | None
+    kind: Literal["intake_duty", "acknowledged", "automatic", "ended"]
+    previous: str | None = None
+    transfer_id: str | None = None
+
+
+class TriedQueue(msgspec.Struct, frozen=True, kw_only=True):
+    queue: str
+    outcome: str
+    at: Instant
+    reason: str = ""
+
+
+class ContextPackage(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a receiver needs to go on without asking; its canonical JSON has the digest that an acknowledgement repeats.
+
+    tried: earlier transfers and offers, oldest first. clocks: with what is left, at `as_of`. question: to the receiver.
+    """
+
+    ticket: str
+    transfer_id: str
+    attempt: int
+    as_of: Instant
+    cause: Cause
+    sender: str
+    queue: str
+    view: TicketView
+    classification: dict[str, object]
+    clocks: list[ClockState]
+    tried: list[TriedQueue]
+    articles: list[str]
+    links: list[str]
+    question: str
+
+
+class OfferMade(Event, frozen=True, kw_only=True):
+    """The package with its digest; topic `offers.<queue>`. Changes as partner topics do: optional fields only."""
+
+    TYPE: ClassVar[str] = "relaydesk.offer.made.v1"
+
+    transfer_id: str
+    attempt: int
+    queue: str
+    receiver: str
+    digest: str
+    acknowledge_by: Instant
+    package: ContextPackage
+
+    def identity(self) -> tuple[str | int, ...]:
+        return self.ticket, self.transfer_id, self.attempt
+
+
+class OfferClosed(Event, frozen=True, kw_only=True):
+    """An offer's end as its receiver sees it; topic `offers.<queue>`. outcome: `assigned` to the receiver, or taken back."""
+
+    TYPE: ClassVar[str] = "relaydesk.offer.closed.v1"
+
+    transfer_id: str
+    attempt: int
+    queue: str
+    outcome: Literal["assigned", "declined", "expired", "withdrawn"]
+
+    def identity(self) -> tuple[str | int, ...]:
+        return self.ticket, self.transfer_id, self.attempt
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """What a receiver answers; topics `replies.<partner>` and `replies.internal`, or HTTP. Who sent it is the topic's (the token's).
+
+    reply_id: the sender's own, so that a repeated reply is acknowledged again and counts once. digest: of the package accepted.
+    attempt: of the offer, when the sender names it. actor: the person, as the sender says.
+    """
+
+    TYPE: ClassVar[str] = "relaydesk.reply.v1"
+
+    transfer_id: str
+    reply_id: str
+    action: Literal["accept", "decline", "return"]
+    ticket: str | None = None
+    attempt: int | None = None
+    digest: str | None = None
+    reason: str | None = None
+    actor: str | None = None
