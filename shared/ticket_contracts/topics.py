@@ -93,3 +93,22 @@ def desk_topics(sources: list[str], queues: list[str], partners: list[str]) -> l
         Topic(name=changelog("router"), written_by="router", compacted=True, ticket_keyed=False),
         Topic(name="handoff.outbox", written_by="handoff (positions of its relay, no records)"),
     ]
+
+
+def readers(topics: list[str]) -> dict[str, list[str]]:
+    """Consumer group -> the topics of `topics` that it reads: who must have worked off what before a replay goes on."""
+    wanted: dict[str, tuple[str, ...]] = {
+        "intake": (INBOUND, KEYED),
+        "classifier": (NORMALIZED, FEEDBACK),
+        "router": (NORMALIZED, CLASSIFIED, TRANSFERS),
+        "sla-monitor": (NORMALIZED, CLASSIFIED, ROUTED, TRANSFERS),
+        "handoff": (NORMALIZED, CLASSIFIED, ROUTED, SLA_EVENTS, REPLIES),
+    }
+    return {
+        group: [
+            name
+            for name in topics
+            if not name.endswith(DEAD_LETTER) and any(name == w or (w.endswith(".") and name.startswith(w)) for w in names)
+        ]
+        for group, names in wanted.items()
+    }
