@@ -1,0 +1,64 @@
+"""The people and partners of a replay: they see what any receiver sees on `offers.<queue>`, and answer as such.
+
+What they do is drawn from a digest of the offer, never from a generator with a state: the same offer gets the same
+answer in every replay, whatever came before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import msgspec
+
+from ticket_contracts.ids import event_id
+from ticket_contracts.transfers import OfferMade, Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Habit:
+    """How the receivers of some queues behave. after, until: seconds within which they answer (even spread).
+    declines, silent: shares of offers, 0 to 1, that are declined with a reason, or never answered."""
+
+    after: int = 60
+    until: int = 600
+    declines: float = 0.0
+    silent: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """habits: queue -> habit, `*` for all others. principals: queue -> whose replies topic its receivers write to."""
+
+    habits: dict[str, Habit]
+    principals: dict[str, str]
+    seed: int = 1
+
+    def answer(self, offer: OfferMade) -> tuple[datetime, str, Reply] | None:
+        """(when, replies topic's principal, reply) to an offer, or None for silence."""
+        habit = self.habits.get(offer.queue, self.habits["*"])
+        mood, pace = self._draw(offer)
+        if mood < habit.silent:
+            return None
+        declines = mood < habit.silent + habit.declines
+        reply = Reply(
+            transfer_id=offer.transfer_id,
+            reply_id=event_id("replay-reply", self.seed, offer.transfer_id, offer.attempt),
+            action="decline" if declines else "accept",
+            ticket=offer.ticket,
+            attempt=offer.attempt,
+            digest=offer.digest,
+            reason="no free hands for this one" if declines else None,
+            actor=offer.receiver,
+        )
+        at = offer.decided_for + timedelta(seconds=int(habit.after + pace * (habit.until - habit.after)))
+        return at, self.principals.get(offer.queue, "internal"), reply
+
+    def _draw(self, offer: OfferMade) -> tuple[float, float]:
+        digest = hashlib.sha256(f"{self.seed}/{offer.transfer_id}/{offer.attempt}".encode()).digest()
+        return int.from_bytes(digest[:8]) / 2**64, int.from_bytes(digest[8:16]) / 2**64
+
+
+def encode_reply(reply: Reply) -> bytes:
+    return msgspec.json.encode(reply)

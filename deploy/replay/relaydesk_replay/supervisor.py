@@ -1,0 +1,151 @@
+"""Starts the five services, starts again what ends by itself, and stops everything in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import msgspec
+import psutil
+
+_RESTART_WINDOW_SECONDS = 60.0
+_RESTARTS_AT_MOST = 8
+_STOP_SECONDS = 20.0
+
+
+class ServiceFailed(RuntimeError):
+    """A service that does not stay up, with the last lines that it wrote."""
+
+
+@dataclass(slots=True)
+class Service:
+    """name: of the service. module: started as `python -m module serve`. env: besides the environment of this process."""
+
+    name: str
+    module: str
+    env: Mapping[str, str]
+    process: asyncio.subprocess.Process | None = None
+    starts: list[float] = field(default_factory=list)
+
+
+class Supervisor:
+    """The services of one desk. directory: for their logs and endpoint files."""
+
+    def __init__(self, services: list[Service], directory: Path) -> None:
+        self._services = services
+        self._directory = directory
+        self._stopping = False
+        self._failure: asyncio.Future[None] | None = None
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """All services, from here until the block ends; then each finishes its transaction and goes."""
+        self._failure = asyncio.get_running_loop().create_future()
+        self._directory.mkdir(parents=True, exist_ok=True)
+        keepers = []
+        try:
+            for service in self._services:
+                self._endpoint_file(service).unlink(missing_ok=True)
+                keepers.append(asyncio.create_task(self._keep_up(service)))
+            yield
+        finally:
+            self._stopping = True
+            await asyncio.gather(*(self._stop(service) for service in self._services))
+            for keeper in keepers:
+                keeper.cancel()
+            await asyncio.gather(*keepers, return_exceptions=True)
+            self._failure.cancel()
+
+    async def endpoints(self, timeout: float = 90.0) -> dict[str, str]:
+        """name -> `http://host:port`, once every service says that it is ready. Raises ServiceFailed."""
+        found: dict[str, str] = {}
+        async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
+            for service in self._services:
+                try:
+                    async with asyncio.timeout(timeout):
+                        found[service.name] = await self._ready(service, client)
+                except TimeoutError:
+                    raise ServiceFailed(
+                        f"{service.name} is not ready after {timeout:.0f} s; {self._last_words(service)}"
+                    ) from None
+        return found
+
+    def raise_failure(self) -> None:
+        """Raises ServiceFailed when a service would not stay up."""
+        if self._failure is not None and self._failure.done():
+            self._failure.result()
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """name -> user and system CPU seconds of the service's present process."""
+        used = {}
+        for service in self._services:
+            if service.process is not None and service.process.returncode is None:
+                times = psutil.Process(service.process.pid).cpu_times()
+                used[service.name] = times.user + times.system
+        return used
+
+    def restarts(self) -> int:
+        return sum(max(len(service.starts) - 1, 0) for service in self._services)
+
+    async def _ready(self, service: Service, client: httpx.AsyncClient) -> str:
+        while True:
+            self.raise_failure()
+            with contextlib.suppress(FileNotFoundError, msgspec.DecodeError, httpx.TransportError):
+                address: str = msgspec.json.decode(self._endpoint_file(service).read_bytes())["http"]
+                if (await client.get(f"{address}/readyz")).status_code == 200:
+                    return address
+            await asyncio.sleep(0.1)
+
+    async def _keep_up(self, service: Service) -> None:
+        loop = asyncio.get_running_loop()
+        while not self._stopping:
+            recent = [at for at in service.starts if loop.time() - at < _RESTART_WINDOW_SECONDS]
+            if len(recent) >= _RESTARTS_AT_MOST:
+                assert self._failure is not None
+                words = f"{service.name} ended {len(recent)} times in a minute; {self._last_words(service)}"
+                self._failure.set_exception(ServiceFailed(words))
+                return
+            service.starts.append(loop.time())
+            with self._log(service).open("ab") as log:
+                service.process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", service.module, "serve"),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env={**os.environ, **service.env, "RELAYDESK_ENDPOINT_FILE": str(self._endpoint_file(service))},
+                    start_new_session=True,  # Ctrl-C is for the supervisor, which stops its services in order
+                )
+            await service.process.wait()
+            if not self._stopping:
+                await asyncio.sleep(min(0.2 * 2 ** len(recent), 5.0))
+
+    async def _stop(self, service: Service) -> None:
+        process = service.process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    def _last_words(self, service: Service) -> str:
+        path = self._log(service)
+        lines = path.read_text(errors="replace").splitlines()[-12:] if path.exists() else []
+        return f"{path} ends with:\n" + "\n".join(f"  {line[:400]}" for line in lines)
+
+    def _log(self, service: Service) -> Path:
+        return self._directory / f"{service.name}.log"
+
+    def _endpoint_file(self, service: Service) -> Path:
+        return self._directory / f"{service.name}.endpoint.json"
