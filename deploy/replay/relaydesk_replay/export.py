@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -16,22 +14,15 @@ _HEADERS = ("ce_id", "ce_type", "ce_time", "ce_correlationid", "ce_causationid")
 _NOT_DECISIONS = (topics.TIME, topics.PROGRESS, topics.ARTICLES, "handoff.outbox")
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One record as a line: key, the CloudEvents attributes, and the data when it is JSON (else its length)."""
-
-    topic: str
-    text: bytes
-
-
 def exported(names: Iterable[str]) -> list[str]:
     """The topics that hold decisions or accepted messages; not changelogs, nor the replay's own."""
     return [n for n in names if not n.endswith(topics.CHANGELOG) and n not in _NOT_DECISIONS]
 
 
-async def read_lines(bootstrap: str, prefix: str, names: Iterable[str]) -> list[Line]:
-    """All committed records of these topics, from their beginning to their present end."""
-    wanted = {prefix + name for name in names}
+async def export(bootstrap: str, prefix: str, names: Iterable[str], directory: Path) -> int:
+    """Writes all committed records of these topics, up to their present end, as `<topic>.jsonl` with the lines in the
+    order of their bytes; returns how many. One topic is in memory at a time."""
+    directory.mkdir(parents=True, exist_ok=True)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         isolation_level="read_committed",
@@ -40,24 +31,32 @@ async def read_lines(bootstrap: str, prefix: str, names: Iterable[str]) -> list[
         fetch_max_wait_ms=20,
     )
     await consumer.start()
-    lines = []
+    written = 0
     try:
         existing = await consumer.topics()
-        parts = [
-            TopicPartition(t, p) for t in sorted(wanted & existing) for p in consumer.partitions_for_topic(t) or ()
-        ]
-        consumer.assign(parts)
-        ends = await consumer.end_offsets(parts)
-        await consumer.seek_to_beginning(*parts)
-        open_parts = {tp for tp in parts if ends[tp] > 0}
-        while open_parts:
-            for tp, records in (await consumer.getmany(timeout_ms=100)).items():
-                name = tp.topic.removeprefix(prefix)
-                lines += [Line(name, _line(record.key, record.headers, record.value)) for record in records]
-            open_parts = {tp for tp in open_parts if await consumer.position(tp) < ends[tp]}
+        for name in sorted(names):
+            if prefix + name in existing:
+                texts = await _read(consumer, prefix + name)
+                if texts:
+                    (directory / f"{name}.jsonl").write_bytes(b"".join(text + b"\n" for text in sorted(texts)))
+                written += len(texts)
     finally:
         await consumer.stop()
-    return lines
+    return written
+
+
+async def _read(consumer: AIOKafkaConsumer, topic: str) -> list[bytes]:
+    partitions = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]
+    consumer.assign(partitions)
+    ends = await consumer.end_offsets(partitions)
+    await consumer.seek_to_beginning(*partitions)
+    behind = {tp for tp in partitions if ends[tp] > 0}
+    texts = []
+    while behind:
+        for records in (await consumer.getmany(timeout_ms=100)).values():
+            texts += [_line(record.key, record.headers, record.value) for record in records]
+        behind = {tp for tp in behind if await consumer.position(tp) < ends[tp]}
+    return texts
 
 
 def _line(key: bytes | None, headers: Iterable[tuple[str, bytes]], value: bytes | None) -> bytes:
@@ -70,16 +69,6 @@ def _line(key: bytes | None, headers: Iterable[tuple[str, bytes]], value: bytes 
     except msgspec.DecodeError:
         row["data_bytes"] = len(value or b"")
     return msgspec.json.encode(row)
-
-
-def write(lines: list[Line], directory: Path) -> None:
-    """`<topic>.jsonl` for each topic that has records, lines in the order of their bytes."""
-    directory.mkdir(parents=True, exist_ok=True)
-    by_topic: dict[str, list[bytes]] = defaultdict(list)
-    for line in lines:
-        by_topic[line.topic].append(line.text)
-    for topic, texts in by_topic.items():
-        (directory / f"{topic}.jsonl").write_bytes(b"".join(text + b"\n" for text in sorted(texts)))
 
 
 def read_topic(directory: Path, topic: str) -> Iterator[dict[str, object]]:

@@ -45,8 +45,20 @@ class Feed:
 
 _LOG_COLUMNS = {"number", "incident_state", "sys_mod_count", "sys_updated_at", "impact", "urgency", "assignment_group"}
 _DATES = ("opened_at", "sys_created_at", "sys_updated_at")
-_SENT = tuple(
-    ["number", "incident_state", "active", "reassignment_count", "reopen_count", "sys_mod_count", "caller_id", "opened_by", "sys_created_by", "sys_updated_by", "contact_type", "location", "category", "subcategory", "u_symptom", "cmdb_ci", "impact", "urgency", "priority", "assignment_group", "assigned_to", "knowledge", "u_priority_confirmation", "notify"]
+_SENT = (
+    *("number", "incident_state", "active", "reassignment_count", "reopen_count", "sys_mod_count", "caller_id"),
+    *(
+        "opened_by",
+        "sys_created_by",
+        "sys_updated_by",
+        "contact_type",
+        "location",
+        "category",
+        "subcategory",
+        "u_symptom",
+    ),
+    *("cmdb_ci", "impact", "urgency", "priority", "assignment_group", "assigned_to", "knowledge", "notify"),
+    "u_priority_confirmation",
 )
 """What the record held when it was sent. `made_sla`, the resolution and the closing are written back at the end: they
 would leak."""

@@ -26,7 +26,8 @@ class ServiceFailed(RuntimeError):
 
 @dataclass(slots=True)
 class Service:
-    """name: of the service. module: started as `python -m module serve`. env: besides the environment of this process."""
+    """name: of the service. module: started as `python -m module serve`. env: besides this process's own
+    environment."""
 
     name: str
     module: str
