@@ -4,7 +4,8 @@ Instants are integer unix seconds (UTC), amounts are real seconds. `compile_cale
 `CalendarSpec`; text becomes an instant, and an instant text, in `business_calendar.zones` only.
 """
 
-from business_calendar.calendar import ALWAYS_OPEN, Calendar, Day, Pauses, compile_calendar
+from business_calendar.calendar import ALWAYS_OPEN, Calendar, Pauses, compile_calendar
+from business_calendar.local_days import Day
 from business_calendar.spec import CalendarError, CalendarSpec, CountryHolidays, spec_from
 from business_calendar.zones import OffsetChange, format_instant, local_time, offset_changes, parse_instant, zone
 

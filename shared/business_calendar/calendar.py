@@ -5,67 +5,41 @@ from __future__ import annotations
 import datetime as dt
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 from zoneinfo import ZoneInfo
 
-from business_calendar.free_days import FreeDays
-from business_calendar.spec import (
-    DAY,
-    CalendarError,
-    CalendarSpec,
-    LocalWindow,
-    YearlyDate,
-    parse_date,
-    parse_windows,
-)
-from business_calendar.zones import EPOCH, format_instant, local_time, zone
+from business_calendar.local_days import FIRST_YEAR, LAST_YEAR, Day, LocalDays, unite, year_start
+from business_calendar.spec import CalendarError, CalendarSpec
+from business_calendar.zones import EPOCH, format_instant, local_time
 
 Pauses = Sequence[tuple[int, int]]
 """Intervals (from, to) that do not count, in any order; they may overlap."""
 
-FIRST_YEAR: Final = 1900
-LAST_YEAR: Final = 2199
-_SECOND = dt.timedelta(seconds=1)
-_A_DAY = dt.timedelta(days=1)
-_EPOCH_DAY = EPOCH.toordinal()
-
-
-def _year_start(year: int) -> int:
-    return (dt.date(year, 1, 1).toordinal() - _EPOCH_DAY) * DAY
-
-
-_EARLIEST: Final = _year_start(FIRST_YEAR)
-_LATEST: Final = _year_start(LAST_YEAR + 1)
-
-
-class Day(NamedTuple):
-    """One local date as a person reads it: its windows as instants, and why they are not its weekday's."""
-
-    date: dt.date
-    windows: tuple[tuple[int, int], ...]
-    holiday: str | None
-    special: bool
+_EARLIEST: Final = year_start(FIRST_YEAR)
+_LATEST: Final = year_start(LAST_YEAR + 1)
+_A_DAY: Final = dt.timedelta(days=1)
 
 
 class Calendar:
     """Answers questions about working time; made by `compile_calendar`.
 
-    Compiled by calendar years, when first asked for, into three sorted lists: where windows open, where they close, and
-    the working seconds before each. Any question is then a binary search, whatever the distance. Years are kept: some
-    60 kB each with two windows a day, and nothing lies outside 1900–2199 (CalendarError).
+    Compiled by the year, when first asked for, into sorted lists with an entry for each window, so that a question is
+    a binary search whatever the distance. Years are kept, and nothing lies outside 1900–2199 (CalendarError).
     """
 
-    def __init__(self, spec: CalendarSpec, days: _LocalDays) -> None:
+    def __init__(self, spec: CalendarSpec, days: LocalDays) -> None:
         self.spec = spec
         self.zone: ZoneInfo = days.zone
         self._days = days
-        self._opens: list[int] = []
-        self._closes: list[int] = []
-        self._before: list[int] = [0]  # one longer than the others: the last is the sum
         self._low = self._high = 0  # the compiled span, [low, high); empty at first
+        # Inside window i: instant = idle[i] + working seconds since low. It opens at opens[i], and before[i] working
+        # seconds lie before it; `before` is one longer than the others and ends with the sum.
+        self._opens: list[int] = []
+        self._idle: list[int] = []
+        self._before: list[int] = [0]
         if days.always_open:
-            self._opens, self._closes, self._before = [_EARLIEST], [_LATEST], [0, _LATEST - _EARLIEST]
             self._low, self._high = _EARLIEST, _LATEST
+            self._append(_EARLIEST, _LATEST)
 
     @property
     def name(self) -> str:
@@ -75,7 +49,7 @@ class Calendar:
         """Whether `at` lies in a window. A window holds the instant it opens at, not the one it closes at."""
         self._cover(at)
         i = bisect_right(self._opens, at) - 1
-        return i >= 0 and at < self._closes[i]
+        return i >= 0 and at < self._close_of(i)
 
     def next_open(self, at: int) -> int | None:
         """The first open instant from `at` on, `at` itself when open; None if it never opens again."""
@@ -87,11 +61,11 @@ class Calendar:
         i = self._window_closing_after(at)
         if i is None:
             return None
-        while self._closes[i] == self._high:  # the window may go on into the next year
-            if self._high >= _LATEST:
+        while self._close_of(i) == self._high:  # the window may go on into the next year
+            if self._high == _LATEST:
                 return None
             self._compile_next_year()
-        return self._closes[i]
+        return self._close_of(i)
 
     def add(self, start: int, seconds: int, pauses: Pauses = ()) -> int:
         """The first instant at which `seconds` of working time have passed since `start`.
@@ -106,14 +80,13 @@ class Calendar:
         self._cover(start)
         target = self._worked(start) + seconds
         while target > self._before[-1]:
-            if self._high >= _LATEST:
+            if self._high == _LATEST:
                 raise CalendarError(
                     f"calendar {self.name!r} has no {seconds} s of working time between {format_instant(start)} and "
                     f"the end of {LAST_YEAR}; give it hours, or a smaller budget"
                 )
             self._compile_next_year()
-        i = bisect_left(self._before, target) - 1
-        return self._opens[i] + target - self._before[i]
+        return self._idle[bisect_left(self._before, target) - 1] + target
 
     def subtract(self, end: int, seconds: int, pauses: Pauses = ()) -> int:
         """The last instant from which `seconds` of working time lie before `end`.
@@ -126,14 +99,13 @@ class Calendar:
             return end if seconds == 0 else self.add(end, -seconds)
         self._cover(end)
         while (target := self._worked(end) - seconds) < 0:
-            if self._low <= _EARLIEST:
+            if self._low == _EARLIEST:
                 raise CalendarError(
                     f"calendar {self.name!r} has no {seconds} s of working time between the start of {FIRST_YEAR} and "
                     f"{format_instant(end)}; give it hours, or a smaller budget"
                 )
             self._compile_previous_year()
-        i = bisect_right(self._before, target) - 1
-        return self._opens[i] + target - self._before[i]
+        return self._idle[bisect_right(self._before, target) - 1] + target
 
     def elapsed(self, start: int, end: int, pauses: Pauses = ()) -> int:
         """Working seconds from `start` to `end`, less those inside pauses; negative if `end` lies before `start`."""
@@ -186,10 +158,10 @@ class Calendar:
         at = start
         while at < end:
             # Searched anew after each yield: meanwhile another question may have put earlier years in front.
-            i = bisect_right(self._closes, at)
+            i = self._index_after(at)
             if i == len(self._opens) or self._opens[i] >= end:
                 return
-            opens, closes = max(self._opens[i], at), min(self._closes[i], end)
+            opens, closes = max(self._opens[i], at), min(self._close_of(i), end)
             yield opens, closes
             at = closes
 
@@ -201,16 +173,25 @@ class Calendar:
             yield self._days.day(date + ahead * _A_DAY)
 
     def _worked(self, at: int) -> int:
-        """Working seconds from the compiled span's start to `at`, which lies in that span or at its end."""
-        i = bisect_right(self._opens, at) - 1
-        if i < 0:
+        """Working seconds from the compiled span's start to `at`, which lies inside it."""
+        i = bisect_right(self._opens, at)
+        if i == 0:
             return 0
-        return self._before[i] + min(at, self._closes[i]) - self._opens[i]
+        in_window, at_close = at - self._idle[i - 1], self._before[i]
+        return in_window if in_window < at_close else at_close
+
+    def _close_of(self, i: int) -> int:
+        return self._idle[i] + self._before[i + 1]
+
+    def _index_after(self, at: int) -> int:
+        """Of the first compiled window that closes after `at`; one past the last if there is none."""
+        i = bisect_right(self._opens, at)
+        return i - 1 if i and at < self._close_of(i - 1) else i
 
     def _window_closing_after(self, at: int) -> int | None:
         self._cover(at)
-        while (i := bisect_right(self._closes, at)) == len(self._closes):
-            if self._high >= _LATEST:
+        while (i := self._index_after(at)) == len(self._opens):
+            if self._high == _LATEST:
                 return None
             self._compile_next_year()
         return i
@@ -254,37 +235,43 @@ class Calendar:
         if self._low <= at < self._high:
             return
         _refuse_outside(at)
+        year = (EPOCH + dt.timedelta(seconds=at)).year
         if self._low == self._high:
-            self._low = self._high = _year_start((EPOCH + dt.timedelta(seconds=at)).year)
-        while at >= self._high:
-            self._compile_next_year()
-        while at < self._low:
-            self._compile_previous_year()
+            self._low = self._high = year_start(year)
+        if at >= self._high:
+            self._compile_up_to(year)
+        else:
+            self._compile_back_to(year)
 
     def _compile_next_year(self) -> None:
-        start = self._high
-        self._high = _year_start((EPOCH + dt.timedelta(seconds=start)).year + 1)
-        for opens, closes in self._days.between(start, self._high):
-            if self._closes and self._closes[-1] == opens:
-                self._closes[-1] = closes
-                self._before[-1] += closes - opens
-            else:
-                self._opens.append(opens)
-                self._closes.append(closes)
-                self._before.append(self._before[-1] + closes - opens)
+        self._compile_up_to((EPOCH + dt.timedelta(seconds=self._high)).year)
 
     def _compile_previous_year(self) -> None:
-        end = self._low
-        self._low = _year_start((EPOCH + dt.timedelta(seconds=end)).year - 1)
-        windows = list(self._days.between(self._low, end))
-        if windows and self._opens and windows[-1][1] == self._opens[0]:
-            windows[-1] = (windows[-1][0], self._closes[0])
-            del self._opens[0], self._closes[0]
-        self._opens[:0] = [opens for opens, _ in windows]
-        self._closes[:0] = [closes for _, closes in windows]
-        self._before = [0]
-        for opens, closes in zip(self._opens, self._closes, strict=True):
-            self._before.append(self._before[-1] + closes - opens)
+        self._compile_back_to((EPOCH + dt.timedelta(seconds=self._low)).year - 1)
+
+    def _compile_up_to(self, year: int) -> None:
+        high = year_start(year + 1)
+        found = self._days.between(self._high, high)
+        self._high = high
+        for opens, closes in found:
+            self._append(opens, closes)
+
+    def _compile_back_to(self, year: int) -> None:
+        low = year_start(year)
+        found = self._days.between(low, self._low)
+        found += [(opens, self._close_of(i)) for i, opens in enumerate(self._opens)]
+        self._low, self._opens, self._idle, self._before = low, [], [], [0]
+        for opens, closes in found:
+            self._append(opens, closes)
+
+    def _append(self, opens: int, closes: int) -> None:
+        worked = self._before[-1]
+        if self._opens and self._close_of(len(self._opens) - 1) == opens:  # one window, cut at a new year
+            self._before[-1] += closes - opens
+            return
+        self._opens.append(opens)
+        self._idle.append(opens - worked)
+        self._before.append(worked + closes - opens)
 
 
 def _refuse_outside(at: int) -> None:
@@ -292,113 +279,11 @@ def _refuse_outside(at: int) -> None:
         raise CalendarError(f"the instant {at} s lies outside {FIRST_YEAR}–{LAST_YEAR}, where calendars are compiled")
 
 
-class _LocalDays:
-    """A spec, read and checked: which windows start on a local date, and the instants they mean."""
-
-    def __init__(self, spec: CalendarSpec) -> None:
-        where = f"calendar {spec.name!r}"
-        try:
-            self.zone = zone(spec.zone)
-        except CalendarError as error:
-            raise CalendarError(f"{where}: zone: {error}") from None
-        # Years in which the zone may skip a date, and with it the work of that date, by crossing the date line (Samoa
-        # had no 30 December 2011). Only there is each date looked at.
-        new_years = [
-            self._instant(dt.date(year, 1, 1), 0) - _year_start(year) for year in range(FIRST_YEAR, LAST_YEAR + 3)
-        ]
-        self._date_line_years = {
-            FIRST_YEAR + i for i in range(LAST_YEAR + 2 - FIRST_YEAR) if new_years[i] - new_years[i + 1] > DAY * 3 // 4
-        }
-        self._week: list[tuple[LocalWindow, ...]] = [()] * 7
-        for weekday, texts in spec.hours.items():
-            if type(weekday) is not int or not 0 <= weekday <= 6:
-                raise CalendarError(f"{where}: hours: {weekday!r} is not a weekday; 0 is Monday, 6 is Sunday")
-            self._week[weekday] = parse_windows(texts, f"{where}: hours[{weekday}]")
-        self._free = FreeDays(spec.holidays, f"{where}: holidays")
-        self._special: dict[dt.date, tuple[LocalWindow, ...]] = {}
-        self._special_yearly: dict[YearlyDate, tuple[LocalWindow, ...]] = {}
-        for text, texts in spec.special.items():
-            date, windows = parse_date(text, f"{where}: special"), parse_windows(texts, f"{where}: special[{text}]")
-            if isinstance(date, YearlyDate):
-                self._special_yearly[date] = windows
-            else:
-                self._special[date] = windows
-        self._refuse_if_never_open(where)
-
-    @property
-    def always_open(self) -> bool:
-        whole = all(_unite(week) == [(0, DAY)] for week in self._week)
-        return whole and not self._free and not self._special and not self._special_yearly
-
-    def windows(self, date: dt.date) -> list[tuple[int, int]]:
-        """The windows that start on a date, as instants; in order, none empty."""
-        local, _, _ = self._on(date)
-        if not local or (date.year in self._date_line_years and self._instant(date, 0) == self._instant(date, DAY)):
-            return []
-        instants = ((self._instant(date, start), self._instant(date, end)) for start, end in local)
-        return [(opens, closes) for opens, closes in instants if opens < closes]
-
-    def day(self, date: dt.date) -> Day:
-        _, holiday, special = self._on(date)
-        return Day(date, tuple(self.windows(date)), holiday, special)
-
-    def between(self, start: int, end: int) -> list[tuple[int, int]]:
-        """The open intervals inside two midnights of UTC, in order, overlapping and adjoining ones united."""
-        first = dt.date.fromordinal(_EPOCH_DAY + start // DAY - 4)  # 48:00 of that date, in any zone, is before `start`
-        found = []
-        for ahead in range((end - start) // DAY + 6):
-            for opens, closes in self.windows(first + ahead * _A_DAY):
-                if closes > start and opens < end:
-                    found.append((max(opens, start), min(closes, end)))
-        return _unite(found)
-
-    def _on(self, date: dt.date) -> tuple[tuple[LocalWindow, ...], str | None, bool]:
-        """The local windows of a date, the holiday's name, and whether it is a special day."""
-        holiday = self._free.name_of(date) if self._free else None
-        windows = self._special.get(date)
-        if windows is None and self._special_yearly:
-            windows = self._special_yearly.get(YearlyDate(date.month, date.day))
-        if windows is not None:
-            return windows, holiday, True
-        return (self._week[date.weekday()] if holiday is None else ()), holiday, False
-
-    def _instant(self, date: dt.date, seconds: int) -> int:
-        """A local time, given in seconds since a date's midnight. A time that the clocks skip is read with the offset
-        before the gap, one that they repeat is the first: `fold=0` means just that."""
-        days, rest = divmod(seconds, DAY)
-        ordinal = date.toordinal() + days
-        # Naive on purpose: the zone is asked what such a local time means.
-        local = dt.datetime.fromordinal(ordinal).replace(hour=rest // 3600, minute=rest // 60 % 60, second=rest % 60)
-        offset = self.zone.utcoffset(local)
-        assert offset is not None
-        return (ordinal - _EPOCH_DAY) * DAY + rest - offset // _SECOND
-
-    def _refuse_if_never_open(self, where: str) -> None:
-        if any(FIRST_YEAR <= date.year <= LAST_YEAR and self.windows(date) for date in self._special):
-            return
-        if any(self._week) or any(self._special_yearly.values()):
-            first = dt.date(2000, 1, 1)
-            if any(self.windows(first + ahead * _A_DAY) for ahead in range(100 * 366)):
-                return
-        raise CalendarError(f"{where} never opens; give hours to a weekday that is not always a holiday")
-
-
-def _unite(intervals: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The same instants in order, as intervals that neither overlap nor adjoin."""
-    united: list[tuple[int, int]] = []
-    for begin, until in sorted(intervals):
-        if united and begin <= united[-1][1]:
-            united[-1] = (united[-1][0], max(united[-1][1], until))
-        else:
-            united.append((begin, until))
-    return united
-
-
 def _merged(pauses: Pauses) -> list[tuple[int, int]]:
     for begin, until in pauses:
         if until < begin:
             raise ValueError(f"the pause from {format_instant(begin)} ends before, at {format_instant(until)}")
-    return _unite([(begin, until) for begin, until in pauses if begin < until])
+    return unite([(begin, until) for begin, until in pauses if begin < until])
 
 
 def compile_calendar(spec: CalendarSpec) -> Calendar:
@@ -407,7 +292,7 @@ def compile_calendar(spec: CalendarSpec) -> Calendar:
     CalendarError for a zone, country or date that does not exist, a window or iCalendar text that cannot be read, and
     a calendar that never opens.
     """
-    return Calendar(spec, _LocalDays(spec))
+    return Calendar(spec, LocalDays(spec))
 
 
 ALWAYS_OPEN: Final = compile_calendar(
