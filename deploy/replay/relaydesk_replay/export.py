@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from ticket_contracts import topics
 
 _HEADERS = ("ce_id", "ce_type", "ce_time", "ce_correlationid", "ce_causationid")
+_DLT_NUMBERS = ("kafka_dlt-original-partition", "kafka_dlt-original-offset", "kafka_dlt-original-timestamp")
 _NOT_DECISIONS = (topics.TIME, topics.PROGRESS, topics.ARTICLES, "handoff.outbox")
 
 
@@ -22,7 +24,7 @@ def exported(names: Iterable[str]) -> list[str]:
 async def export(bootstrap: str, prefix: str, names: Iterable[str], directory: Path) -> int:
     """Writes all committed records of these topics, up to their present end, as `<topic>.jsonl` with the lines in the
     order of their bytes; returns how many. One topic is in memory at a time."""
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - a file a topic, nobody waits meanwhile
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         isolation_level="read_committed",
@@ -52,23 +54,44 @@ async def _read(consumer: AIOKafkaConsumer, topic: str) -> list[bytes]:
     await consumer.seek_to_beginning(*partitions)
     behind = {tp for tp in partitions if ends[tp] > 0}
     texts = []
+    seen: Counter[tuple[int, bytes | None]] = Counter()
     while behind:
         for records in (await consumer.getmany(timeout_ms=100)).values():
-            texts += [_line(record.key, record.headers, record.value) for record in records]
+            for record in records:
+                seen[record.partition, record.key] += 1
+                texts.append(_line(record, seen[record.partition, record.key]))
         behind = {tp for tp in behind if await consumer.position(tp) < ends[tp]}
     return texts
 
 
-def _line(key: bytes | None, headers: Iterable[tuple[str, bytes]], value: bytes | None) -> bytes:
-    said = dict(headers)
-    row: dict[str, object] = {"key": None if key is None else key.decode(errors="replace")}
+def _line(record: ConsumerRecord[bytes | None, bytes | None], ordinal: int) -> bytes:
+    """`n` counts the records of a key, in their order. `at` (partition/offset) stands on messages from outside only:
+    theirs does not depend on where transaction markers fell."""
+    said = dict(record.headers)
+    row: dict[str, object] = {"key": None if record.key is None else record.key.decode(errors="replace")}
+    if "ce_id" not in said or record.topic.find(topics.INBOUND) >= 0:
+        row["at"] = f"{record.partition}/{record.offset}"
     row |= {name: said[name].decode(errors="replace") for name in _HEADERS if name in said}
     row |= {name: said[name].decode(errors="replace") for name in sorted(said) if name.startswith("relaydesk-")}
-    try:
-        row["data"] = msgspec.Raw(value) if value and msgspec.json.decode(value) is not None else None
-    except msgspec.DecodeError:
-        row["data_bytes"] = len(value or b"")
+    row["n"] = ordinal
+    for name in sorted(said):
+        if name.startswith("kafka_dlt-original-") and name not in _DLT_NUMBERS:
+            row[name] = said[name].decode(errors="replace")
+        elif name in _DLT_NUMBERS:
+            row[name] = int.from_bytes(said[name], "big")
+        elif name.startswith("kafka_dlt-exception-"):
+            row[name] = said[name].decode(errors="replace")
+    row["data"] = msgspec.Raw(record.value) if record.value and _is_json(record.value) else None
+    row["bytes"] = len(record.value or b"")
     return msgspec.json.encode(row)
+
+
+def _is_json(value: bytes) -> bool:
+    try:
+        msgspec.json.decode(value)
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def read_topic(directory: Path, topic: str) -> Iterator[dict[str, object]]:

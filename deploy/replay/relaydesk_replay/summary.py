@@ -107,11 +107,12 @@ def _ownership(directory: Path, result: Figures, first_seen: dict[str, Any]) -> 
     for ticket, seen in first_seen.items():
         changes = sorted(owners[ticket], key=lambda change: change["sequence"])
         begin = parse_instant(changes[0]["decided_for"]) if changes else latest
-        result.unowned_seconds += max(0, int((begin - seen).total_seconds()))
+        if begin is not None:
+            result.unowned_seconds += max(0, int((begin - seen).total_seconds()))
         for change, following in zip(changes, [*changes[1:], None], strict=True):
             since = parse_instant(change["decided_for"])
             until = latest if following is None else parse_instant(following["decided_for"])
-            if change["kind"] in ("intake_duty", "automatic"):
+            if change["kind"] in ("intake_duty", "automatic") and until is not None:
                 result.automatic_seconds += int((until - since).total_seconds())
 
 
