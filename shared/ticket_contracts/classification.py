@@ -36,8 +36,10 @@ class TicketClassified(Decision, frozen=True, kw_only=True):
     """A classification; topic `tickets.classified`. Emitted for version 1 and whenever one of the fields below differs
     from the classification before.
 
-    category: id in the agreement's taxonomy. impact, urgency: words of its matrix. priority: `P1` to `P5`. tier: 0 to 3.
-    flags: `security`, `vip`, `automation`, `outage`, ... abstained: below the agreement's threshold; people must triage.
+    category: id in the agreement's taxonomy. impact, urgency: words of its matrix. priority: `P1` to `P5`. tier: 0 to
+    3.
+    flags: `security`, `vip`, `automation`, `outage`, ... abstained: below the agreement's threshold; people must
+    triage.
     candidates: best categories with their confidence, highest first, when abstained. articles: ids, best first.
     """
 

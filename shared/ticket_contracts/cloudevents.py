@@ -97,9 +97,9 @@ def follow(trace: Trace, cause_id: str, own_id: str) -> Trace:
     return Trace(trace.correlation, cause_id, parent)
 
 
-def headers(event_identity: str, event_type: str, source: str, subject: str, time: str, trace: Trace) -> list[
-    tuple[str, bytes]
-]:
+def headers(
+    event_identity: str, event_type: str, source: str, subject: str, time: str, trace: Trace
+) -> list[tuple[str, bytes]]:
     """The headers of one event, in the order that is written. `source` is `/relaydesk/<service>`."""
     return [
         ("content-type", CONTENT_TYPE),

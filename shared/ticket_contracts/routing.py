@@ -61,7 +61,8 @@ class TicketRouted(Decision, frozen=True, kw_only=True):
     """A routing decision; topic `tickets.routed`.
 
     decision: counted by the router for each ticket from 1. purpose: `first`; `transfer`, the answer to a
-    `TransferRequested` whose `transfer_id` it repeats; `reroute`, the router's own proposal, from which handoff opens one.
+    `TransferRequested` whose `transfer_id` it repeats; `reroute`, the router's own proposal, from which handoff opens
+    one.
     owner_role: role of the agreement that owns tickets of this queue. support_model: internal, partner, automation.
     final: the escalation path's last step; the desk acknowledges for the duty owner of `owner_role`.
     reason: one sentence for people. look_again_at: when the router will decide anew by itself (UTC), if so.
@@ -115,8 +116,8 @@ class TicketView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class TicketDispatched(Event, frozen=True, kw_only=True):
-    """A dispatch notice; topic `queues.<queue>`: what a partner's system consumes. Changes only in ways that yesterday's
-    reader and today's both survive: optional fields only.
+    """A dispatch notice; topic `queues.<queue>`: what a partner's system consumes. Changes only in ways that
+    yesterday's reader and today's both survive: optional fields only.
 
     decision: that of the `TicketRouted` it announces. view: the fields that the queue's contract allows.
     """

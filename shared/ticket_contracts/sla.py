@@ -9,13 +9,18 @@ import msgspec
 from ticket_contracts.cloudevents import Decision, Instant
 
 ClockKind = Literal[
-    "first_response", "next_response", "resolution", "periodic_update", "transfer_acknowledgement", "transfer", "underpinning"
+    "first_response",
+    "next_response",
+    "resolution",
+    "periodic_update",
+    "transfer_acknowledgement",
+    "transfer",
+    "underpinning",
 ]
-"""`transfer_acknowledgement` runs on one offer, `transfer` from a request to its completion; the others on the ticket."""
+"""`transfer_acknowledgement` runs on one offer, `transfer` from a request to its completion; the others on the
+ticket."""
 
-Occurrence = Literal[
-    "stated", "started", "paused", "resumed", "warned", "breached", "met", "cancelled", "revised"
-]
+Occurrence = Literal["stated", "started", "paused", "resumed", "warned", "breached", "met", "cancelled", "revised"]
 
 
 class ClockState(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +57,8 @@ class ClockEvent(Decision, frozen=True, kw_only=True):
 
     occurrence: see `Occurrence`; `stated` is the monitor's word on which clocks run on a routed ticket, in `running`
         (an empty list: none does) and has clock `*`, generation 0.
-    clock: its kind, with `:<transfer id>` for those that run on a transfer. generation: from 1; grows on reset or a changed goal.
+    clock: its kind, with `:<transfer id>` for those that run on a transfer. generation: from 1; grows on reset or a
+    changed goal.
     sequence: counted for each clock from 1, so that a second pause differs from the first.
     threshold_seconds: of a warning: time left at which it was due. due_at: when this was due to be emitted;
     late: emitted more than a second after that by the desk's clock. deadline: None while paused.

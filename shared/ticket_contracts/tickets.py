@@ -10,7 +10,9 @@ from ticket_contracts.cloudevents import Event, Instant
 
 Kind = Literal["incident", "service_request", "question", "problem", "change"]
 Channel = Literal["portal", "mail", "chat", "phone", "monitoring", "api"]
-Status = Literal["new", "open", "pending_customer", "pending_vendor", "on_hold", "resolved", "closed", "merged", "deleted"]
+Status = Literal[
+    "new", "open", "pending_customer", "pending_vendor", "on_hold", "resolved", "closed", "merged", "deleted"
+]
 """`pending_*` and `on_hold` wait for somebody outside the desk; `closed`, `merged` and `deleted` end the ownership."""
 
 ENDED: frozenset[str] = frozenset({"closed", "merged", "deleted"})
@@ -140,4 +142,5 @@ class Feedback(msgspec.Struct, frozen=True, kw_only=True):
 
 KEYED_TYPE = "relaydesk.ticket.keyed.v1"
 """`tickets.keyed` holds the source's bytes untouched, so it has no model; headers say the rest: `ce_time` the instant
-received, `ce_subject` the ticket, `relaydesk-source` the source, `relaydesk-inbound` where it stood: topic/partition/offset."""
+received, `ce_subject` the ticket, `relaydesk-source` the source, `relaydesk-inbound` where it stood:
+topic/partition/offset."""

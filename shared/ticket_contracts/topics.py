@@ -1,4 +1,5 @@
-"""The topics, who writes each, and how each is kept. A desk's names may carry a prefix: several desks on one cluster."""
+"""The topics, who writes each, and how each is kept. A desk's names may carry a prefix: several desks on one
+cluster."""
 
 from __future__ import annotations
 
@@ -108,7 +109,8 @@ def readers(topics: list[str]) -> dict[str, list[str]]:
         group: [
             name
             for name in topics
-            if not name.endswith(DEAD_LETTER) and any(name == w or (w.endswith(".") and name.startswith(w)) for w in names)
+            if not name.endswith(DEAD_LETTER)
+            and any(name == w or (w.endswith(".") and name.startswith(w)) for w in names)
         ]
         for group, names in wanted.items()
     }

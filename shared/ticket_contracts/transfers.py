@@ -1,12 +1,12 @@
 """What handoff alone decides: who owns a ticket. Every step of every transfer, with its context.
 
-The steps: requested -> offered -> accepted | declined | expired | withdrawn -> completed. A declined or expired offer goes back
-to requested (the next attempt), with the queue among `tried`.
+The steps: requested -> offered -> accepted | declined | expired | withdrawn -> completed. A declined or expired offer
+goes back to requested (the next attempt), with the queue among `tried`.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -15,8 +15,19 @@ from ticket_contracts.routing import TicketView
 from ticket_contracts.sla import ClockState
 
 Cause = Literal[
-    "first", "escalation", "pre_breach", "breach", "queue_closing", "overflow", "return", "owner_left", "source", "reopened",
-    "reroute", "declined", "expired",
+    "first",
+    "escalation",
+    "pre_breach",
+    "breach",
+    "queue_closing",
+    "overflow",
+    "return",
+    "owner_left",
+    "source",
+    "reopened",
+    "reroute",
+    "declined",
+    "expired",
 ]
 
 
@@ -37,8 +48,9 @@ class TransferEvent(Event, frozen=True, kw_only=True):
 
 
 class TransferRequested(TransferEvent, frozen=True, kw_only=True):
-    """"Where to?", asked of the router, which answers on `tickets.routed` with this transfer_id. `first` and `reroute` transfers
-    begin with the router's own word, and have this event for the record (`asks` False: the router need not answer).
+    """ "Where to?", asked of the router, which answers on `tickets.routed` with this transfer_id. `first` and `reroute`
+    transfers begin with the router's own word, and have this event for the record (`asks` False: the router need not
+    answer).
 
     attempt: 1 for the first destination of this transfer. tried: queues that did not take it.
     target_group: what people chose in the source, for cause `source`. sender: who owns the ticket meanwhile.
@@ -59,8 +71,9 @@ class TransferRequested(TransferEvent, frozen=True, kw_only=True):
 
 
 class TransferOffered(TransferEvent, frozen=True, kw_only=True):
-    """receiver: person, rota or duty role. digest: of the context package. acknowledge_seconds: wall seconds the receiver has; the
-    SLA monitor keeps that clock. incomplete: required parts that are missing, when the desk itself must make the transfer.
+    """receiver: person, rota or duty role. digest: of the context package. acknowledge_seconds: wall seconds the
+    receiver has; the SLA monitor keeps that clock. incomplete: required parts that are missing, when the desk itself
+    must make the transfer.
     decision: that of the `TicketRouted` that named the queue."""
 
     TYPE: ClassVar[str] = "relaydesk.transfer.offered.v1"
@@ -76,8 +89,8 @@ class TransferOffered(TransferEvent, frozen=True, kw_only=True):
 
 
 class TransferAccepted(TransferEvent, frozen=True, kw_only=True):
-    """The acknowledgement. digest: as repeated by the receiver. automatic: the desk acknowledged for the duty owner, or the source's
-    own reassignment counted. reply_id: the reply's, None when automatic."""
+    """The acknowledgement. digest: as repeated by the receiver. automatic: the desk acknowledged for the duty owner, or
+    the source's own reassignment counted. reply_id: the reply's, None when automatic."""
 
     TYPE: ClassVar[str] = "relaydesk.transfer.accepted.v1"
 
@@ -113,7 +126,8 @@ class TransferExpired(TransferEvent, frozen=True, kw_only=True):
 
 
 class TransferWithdrawn(TransferEvent, frozen=True, kw_only=True):
-    """Ended without a receiver: the ticket ended, or a newer transfer supersedes this one. The sender stays the owner."""
+    """Ended without a receiver: the ticket ended, or a newer transfer supersedes this one. The sender stays the
+    owner."""
 
     TYPE: ClassVar[str] = "relaydesk.transfer.withdrawn.v1"
 
@@ -136,8 +150,8 @@ class TransferCompleted(TransferEvent, frozen=True, kw_only=True):
 class OwnerChanged(TransferEvent, frozen=True, kw_only=True):
     """The ledger's word: from `decided_for` on, `owner` owns the ticket (None: its ownership ended).
 
-    kind: `intake_duty` before the first acknowledgement and after a reopening, `acknowledged`, `automatic` (duty owner by the
-    desk), `ended`. previous: the owner until then. transfer_id: the transfer that moved it.
+    kind: `intake_duty` before the first acknowledgement and after a reopening, `acknowledged`, `automatic` (duty owner
+    by the desk), `ended`. previous: the owner until then. transfer_id: the transfer that moved it.
     """
 
     TYPE: ClassVar[str] = "relaydesk.owner.changed.v1"
@@ -158,7 +172,8 @@ class TriedQueue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ContextPackage(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a receiver needs to go on without asking; its canonical JSON has the digest that an acknowledgement repeats.
+    """All that a receiver needs to go on without asking; its canonical JSON has the digest that an acknowledgement
+    repeats.
 
     tried: earlier transfers and offers, oldest first. clocks: with what is left, at `as_of`. question: to the receiver.
     """
@@ -171,7 +186,7 @@ class ContextPackage(msgspec.Struct, frozen=True, kw_only=True):
     sender: str
     queue: str
     view: TicketView
-    classification: dict[str, object]
+    classification: dict[str, Any]
     clocks: list[ClockState]
     tried: list[TriedQueue]
     articles: list[str]
@@ -197,7 +212,8 @@ class OfferMade(Event, frozen=True, kw_only=True):
 
 
 class OfferClosed(Event, frozen=True, kw_only=True):
-    """An offer's end as its receiver sees it; topic `offers.<queue>`. outcome: `assigned` to the receiver, or taken back."""
+    """An offer's end as its receiver sees it; topic `offers.<queue>`. outcome: `assigned` to the receiver, or taken
+    back."""
 
     TYPE: ClassVar[str] = "relaydesk.offer.closed.v1"
 
@@ -211,9 +227,11 @@ class OfferClosed(Event, frozen=True, kw_only=True):
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """What a receiver answers; topics `replies.<partner>` and `replies.internal`, or HTTP. Who sent it is the topic's (the token's).
+    """What a receiver answers; topics `replies.<partner>` and `replies.internal`, or HTTP. Who sent it is the topic's
+    (the token's).
 
-    reply_id: the sender's own, so that a repeated reply is acknowledged again and counts once. digest: of the package accepted.
+    reply_id: the sender's own, so that a repeated reply is acknowledged again and counts once. digest: of the package
+    accepted.
     attempt: of the offer, when the sender names it. actor: the person, as the sender says.
     """
 
