@@ -25,9 +25,10 @@ class LocalKafka(LocalServer):
 
     name = "Kafka"
 
-    def __init__(self, data: Path, *, port: int | None = None, heap: str = "512m") -> None:
-        """`heap` is Java's `-Xmx`."""
+    def __init__(self, data: Path, *, port: int | None = None, heap: str = "512m", java: Path | None = None) -> None:
+        """`heap` is Java's `-Xmx`; `java` None: the first suitable one (`find_java`)."""
         super().__init__(data, port=port)
+        self._java = java
         self._heap = heap
         self._java_command: list[str] = []
 
@@ -39,7 +40,7 @@ class LocalKafka(LocalServer):
     def _prepare(self) -> None:
         """Finds Java and, at a user's first start, fetches Kafka."""
         class_path = ":".join(str(jar) for jar in kafka_jars())
-        self._java_command = [str(find_java()), "-cp", class_path, f"-Xmx{self._heap}", *_LOGGING]
+        self._java_command = [str(self._java or find_java()), "-cp", class_path, f"-Xmx{self._heap}", *_LOGGING]
 
     def _launch(self, port: int) -> ServerProcess:
         settings = self.data / "server.properties"
@@ -71,7 +72,10 @@ def _format(java_command: list[str], settings: Path) -> None:
     command = [*java_command, "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format"]
     try:
         done = subprocess.run(
-            [*command, "-t", cluster, "-c", str(settings)], capture_output=True, text=True, timeout=START_SECONDS
+            [*command, f"--cluster-id={cluster}", f"--config={settings}"],
+            capture_output=True,
+            text=True,
+            timeout=START_SECONDS,
         )
     except subprocess.TimeoutExpired as error:
         raise BackendError(f"Kafka could not prepare {settings.parent} within {START_SECONDS} s.") from error

@@ -31,9 +31,15 @@ class LocalPostgres(LocalServer):
 
     name = "PostgreSQL"
 
-    def __init__(self, data: Path, *, port: int | None = None, ephemeral: bool = False) -> None:
-        """`ephemeral` trades durability for speed (no fsync): for tests, whose data nobody misses after a power cut."""
+    def __init__(
+        self, data: Path, *, port: int | None = None, ephemeral: bool = False, binaries: Path | None = None
+    ) -> None:
+        """`ephemeral` trades durability for speed (no fsync): for tests, whose data nobody misses after a power cut.
+
+        `binaries` is the directory of `initdb` and `postgres`; None: the first that fits the data (`find_binaries`).
+        """
         super().__init__(data, port=port)
+        self._wanted_binaries = binaries
         self._cluster = self.data / "cluster"
         self._ephemeral = ephemeral
         self._binaries = Path()
@@ -46,7 +52,7 @@ class LocalPostgres(LocalServer):
 
     def _prepare(self) -> None:
         """Finds the binaries that fit the data, and makes the cluster at the first start."""
-        self._binaries = find_binaries(_version_of(self._cluster))
+        self._binaries = self._wanted_binaries or find_binaries(_version_of(self._cluster))
         if not (self._cluster / "PG_VERSION").exists():
             self._initialize(self._binaries)
 
@@ -110,7 +116,7 @@ def find_binaries(major: int | None = None) -> Path:
     The system's come first, then the wheel's, the newest of each first. Raises `BackendError`.
     """
     found: list[int] = []
-    for directory in _candidates():
+    for directory in candidate_directories():
         version = binaries_version(directory)
         if version is None:
             continue
@@ -128,7 +134,8 @@ def find_binaries(major: int | None = None) -> Path:
     )
 
 
-def _candidates() -> list[Path]:
+def candidate_directories() -> list[Path]:
+    """Where binaries may be, the preferred first."""
     directories = []
     if on_path := shutil.which("postgres"):
         directories.append(Path(on_path).resolve().parent)  # initdb is beside the real file, not beside the link

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from relaydesk_local import guard
 from relaydesk_local.errors import BackendError, disk_full
 
 _LOG_LIMIT = 20_000_000  # bytes; a longer log is begun anew at the next start
+_LOCK_SECONDS = 3  # how long a server whose starter has just died may still be ending
 
 
 class ServerProcess:
@@ -28,6 +31,7 @@ class ServerProcess:
         self.name = name
         self.log = log
         self._grace = grace
+        lock = _sole_user(log.parent, name)
         begin_anew = log.exists() and log.stat().st_size > _LOG_LIMIT
         with log.open("wb" if begin_anew else "ab") as output:
             self._log_start = output.tell()
@@ -37,7 +41,9 @@ class ServerProcess:
                 stdout=subprocess.PIPE,
                 stderr=output,
                 start_new_session=True,
+                pass_fds=[lock],  # the guard holds it from now on: the data is free when the server has really ended
             )
+        os.close(lock)
         assert self._guard.stdout is not None
         pid = self._guard.stdout.readline()
         self._guard.stdout.close()
@@ -106,12 +112,26 @@ class ServerProcess:
             return disk_full(self.log.parent)
         if "Address already in use" in output:
             return PortLost(f"{self.name} lost its port to another program while starting: start again.")
-        if "Failed to acquire lock on file" in output or "Is another postmaster" in output:
-            return BackendError(f"Another {self.name} works on {self.log.parent}: stop it first (make down).")
         if "Cannot allocate memory" in output or "insufficient memory" in output:
             return BackendError(f"Not enough memory for {self.name}: free at least 1 GB, then start again.")
         last = next((line for line in reversed(output.splitlines()) if line.strip()), "it wrote nothing")
         return BackendError(f"{self.name} ended while starting ({last.strip()[:200]}): see {self.log}.")
+
+
+def _sole_user(data: Path, name: str) -> int:
+    """Locks `data` and returns the descriptor that holds the lock. Two servers on one directory would spoil it."""
+    lock = os.open(data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                os.close(lock)
+                raise BackendError(f"Another {name} works on {data}: stop it first (make down).") from None
+            time.sleep(0.05)
+        else:
+            return lock
 
 
 class PortLost(BackendError):
