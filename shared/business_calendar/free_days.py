@@ -122,7 +122,7 @@ def _free_events(text: str, where: str) -> Iterator[_FreeEvent]:
         if str(event.get("STATUS", "")).upper() == "CANCELLED":
             continue
         begin, days = _whole_days(event, at)
-        begins = rruleset()
+        begins = rruleset(cache=True)  # asked year by year, each time from its beginning
         rules = _listed(event.get("RRULE"))
         for rule in rules:
             begins.rrule(_rule(rule, begin, at))

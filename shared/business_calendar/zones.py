@@ -39,8 +39,8 @@ def zone_names() -> frozenset[str]:
 def zone(key: str) -> ZoneInfo:
     """The zone of that IANA name; CalendarError if there is none."""
     if key not in zone_names():
-        close = difflib.get_close_matches(key, zone_names(), n=3, cutoff=0.5)
-        hint = f"; did you mean {' or '.join(sorted(close))}?" if close else "; write an IANA name, as Europe/Berlin"
+        close = difflib.get_close_matches(key.title(), sorted(zone_names()), n=3)
+        hint = f"; did you mean {' or '.join(close)}?" if close else "; write an IANA name, as Europe/Berlin"
         raise CalendarError(f"{key!r} is not a time zone{hint}")
     path = importlib.resources.files("tzdata").joinpath("zoneinfo", *key.split("/"))
     with path.open("rb") as file:
