@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from unit.business_calendar.working_weeks import EVERY_DAY, at, shown, week
 
 from business_calendar import ALWAYS_OPEN, Calendar, CalendarError
+from unit.business_calendar.working_weeks import EVERY_DAY, at, shown, week
 
 HOUR = 3600
 OFFICE = week("09:00-17:00")  # 2025-06-02 is a Monday

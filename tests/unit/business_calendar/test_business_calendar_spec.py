@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from unit.business_calendar.working_weeks import EVERY_DAY, at, shown, week
 
 from business_calendar import CalendarError, CalendarSpec, CountryHolidays, compile_calendar, spec_from
+from unit.business_calendar.working_weeks import EVERY_DAY, at, shown, week
 
 HOUR = 3600
 

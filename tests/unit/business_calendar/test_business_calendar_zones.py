@@ -8,10 +8,10 @@ import zoneinfo
 from pathlib import Path
 
 import pytest
-from unit.business_calendar.working_weeks import EVERY_DAY, at, shown, week
 
 from business_calendar import CalendarError, OffsetChange, offset_changes, zone
 from business_calendar.zones import format_instant, parse_instant, zone_names
+from unit.business_calendar.working_weeks import EVERY_DAY, at, shown, week
 
 HOUR = 3600
 
