@@ -15,9 +15,11 @@ import httpx
 import msgspec
 import psutil
 
+from relaydesk_local import guard
+
 _RESTART_WINDOW_SECONDS = 60.0
 _RESTARTS_AT_MOST = 8
-_STOP_SECONDS = 20.0
+_STOP_SECONDS = 20
 
 
 class ServiceFailed(RuntimeError):
@@ -33,6 +35,7 @@ class Service:
     module: str
     env: Mapping[str, str]
     process: asyncio.subprocess.Process | None = None
+    pid: int = 0
     starts: list[float] = field(default_factory=list)
 
 
@@ -88,7 +91,7 @@ class Supervisor:
         used = {}
         for service in self._services:
             if service.process is not None and service.process.returncode is None:
-                times = psutil.Process(service.process.pid).cpu_times()
+                times = psutil.Process(service.pid).cpu_times()
                 used[service.name] = times.user + times.system
         return used
 
@@ -116,13 +119,16 @@ class Supervisor:
             service.starts.append(loop.time())
             with self._log(service).open("ab") as log:
                 service.process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-I", guard.__file__, str(int(signal.SIGTERM)), str(_STOP_SECONDS)),
                     *(sys.executable, "-m", service.module, "serve"),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=log,
+                    stdin=asyncio.subprocess.PIPE,  # the service lives no longer than our end of this
+                    stdout=asyncio.subprocess.PIPE,
                     stderr=log,
                     env={**os.environ, **service.env, "RELAYDESK_ENDPOINT_FILE": str(self._endpoint_file(service))},
                     start_new_session=True,  # Ctrl-C is for the supervisor, which stops its services in order
                 )
+            assert service.process.stdout is not None
+            service.pid = int(await service.process.stdout.readline() or 0)
             await service.process.wait()
             if not self._stopping:
                 await asyncio.sleep(min(0.2 * 2 ** len(recent), 5.0))
@@ -131,14 +137,9 @@ class Supervisor:
         process = service.process
         if process is None or process.returncode is not None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        try:
-            async with asyncio.timeout(_STOP_SECONDS):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        assert process.stdin is not None
+        process.stdin.close()
+        await process.wait()
 
     def _last_words(self, service: Service) -> str:
         path = self._log(service)

@@ -1,0 +1,265 @@
+"""`python -m relaydesk_replay run | replay | up | down`: what `make run`, `make replay`, `make up` and `make down`
+call."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from ticket_contracts.agreement.reading import AgreementError
+
+from relaydesk_local import BackendError
+from relaydesk_replay import desk as desks
+from relaydesk_replay.driver import Driver, Pulse, ReplayStuck
+from relaydesk_replay.export import export, exported
+from relaydesk_replay.feed import Feed, FeedError, read_feed
+from relaydesk_replay.judgement import NotJudged, Verdict, judge
+from relaydesk_replay.judgement import show as show_verdict
+from relaydesk_replay.people import Habit, People
+from relaydesk_replay.summary import Figures, figures, show
+from relaydesk_replay.supervisor import ServiceFailed
+from relaydesk_replay.week import make_week
+from ticket_contracts.agreement import Agreement
+
+AGREEMENTS = Path(__file__).parents[2] / "agreements"
+RUN = Path(".run")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """0: done, and nothing violated; 1: a violation; 2: it could not run, with one line that says what to do."""
+    options = _parser().parse_args(arguments)
+    console = Console(stderr=options.command == "replay")
+    try:
+        _raise_file_limit()
+        return asyncio.run(_ended_by_sigterm(options.run(options, console)))
+    except (BackendError, FeedError, AgreementError, ServiceFailed, ReplayStuck, NotJudged) as error:
+        console.print(str(error), style="red", markup=False)
+        return 2
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        console.print("Stopped.")
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m relaydesk_replay", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="a desk that plays a week of support, shows it, and stays up")
+    run.add_argument("--seed", type=int, default=1, help="of the generated week (default 1)")
+    run.add_argument("--agreement", type=Path, default=AGREEMENTS / "default.yaml", help="the document that all sign")
+    run.add_argument("--no-stay", action="store_true", help="stop after the summary")
+    run.set_defaults(run=_run)
+    replay = commands.add_parser("replay", help="plays a file to its end; its last line is JSON")
+    replay.add_argument(
+        "feed", help="a ServiceNow audit log or JSON Lines, plain or gzip; or `week` for the generated one"
+    )
+    replay.add_argument("--out", type=Path, help="also write every decision there, a sorted file per topic")
+    replay.add_argument("--limit", type=int, help="the first so many tickets only")
+    replay.add_argument("--agreement", type=Path, help="default: the log's own for a log, else the default desk's")
+    replay.add_argument("--seed", type=int, default=1, help="of the generated week and of the simulated people")
+    replay.add_argument("--partitions", type=int, default=4, help="of topics keyed by ticket (default 4)")
+    replay.set_defaults(run=_replay)
+    up = commands.add_parser("up", help="a desk without a feed, live, in the background")
+    up.add_argument("--agreement", type=Path, default=AGREEMENTS / "default.yaml", help="the document that all sign")
+    up.add_argument("--foreground", action="store_true", help="stay in the foreground")
+    up.set_defaults(run=_up)
+    commands.add_parser("down", help="stops what `up` started").set_defaults(run=_down)
+    return parser
+
+
+async def _run(options: argparse.Namespace, console: Console) -> int:
+    directory = RUN / "desk"
+    played = directory / "week"
+    first = not (played / "done").exists()
+    plan = desks.Plan(directory, options.agreement, clock="stream" if first else "wall", ports=desks.PORTS, fresh=first)
+    async with desks.running(plan, _stages(console)) as desk:
+        holds = True
+        if first:
+            feed = make_week(options.seed, end=datetime.now(UTC).replace(minute=0, second=0, microsecond=0))
+            driver = _driver(desk, plan, feed, options.seed)
+            await _play(driver, desk, feed, console)
+            _, verdict = await _report(desk, played, console)
+            holds = verdict.holds
+            (played / "done").touch()
+            if not options.no_stay:
+                await desks.go_live(desk)
+                await driver.go_live()
+        if not options.no_stay:
+            await _stay(desk, console)
+    return 0 if holds else 1
+
+
+async def _replay(options: argparse.Namespace, console: Console) -> int:
+    began = time.monotonic()
+    if options.feed == "week":
+        feed = make_week(options.seed)
+    else:
+        feed = read_feed(Path(options.feed), options.limit)
+    log = feed.items[0].source == "servicenow" and options.feed != "week"
+    agreement = options.agreement or AGREEMENTS / ("incident-log.yaml" if log else "default.yaml")
+    plan = desks.Plan(
+        RUN / "replay", agreement, partitions=options.partitions, clock="stream", fresh=True, ephemeral=True
+    )
+    out = options.out or plan.directory / "out"
+    for stale in out.glob("*.jsonl"):
+        stale.unlink()
+    async with desks.running(plan, _stages(console)) as desk:
+        before = desk.supervisor.cpu_seconds()
+        await _play(_driver(desk, plan, feed, options.seed), desk, feed, console)
+        used = {name: cpu - before.get(name, 0.0) for name, cpu in desk.supervisor.cpu_seconds().items()}
+        found, verdict = await _report(desk, out, console)
+    last = {
+        **asdict(found),
+        "redecided": verdict.redecided,
+        "invariants": {
+            number: {"checked": kept["checked"], "violations": kept["violations"]}
+            for number, kept in sorted(verdict.invariants.items())
+        },
+        "wall_seconds": round(time.monotonic() - began, 1),
+        "cpu_us_per_ticket": {name: round(cpu * 1e6 / max(found.tickets, 1)) for name, cpu in used.items()},
+    }
+    print(msgspec.json.encode(last).decode())
+    return 0 if verdict.holds and not found.unowned_seconds else 1
+
+
+async def _up(options: argparse.Namespace, console: Console) -> int:
+    directory = RUN / "desk"
+    if options.foreground:
+        plan = desks.Plan(directory, options.agreement, ports=desks.PORTS)
+        async with desks.running(plan, _stages(console)) as desk:
+            await _stay(desk, console)
+        return 0
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "up.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "relaydesk_replay", "up", "--foreground", "--agreement", str(options.agreement)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    (directory / "pid").write_text(str(process.pid))
+    while not (directory / "endpoints.json").exists():
+        if process.poll() is not None:
+            console.print((directory / "up.log").read_text().strip(), markup=False)
+            return 2
+        await asyncio.sleep(0.2)
+    console.print((directory / "endpoints.json").read_text(), markup=False)
+    return 0
+
+
+async def _down(_: argparse.Namespace, console: Console) -> int:
+    path = RUN / "desk" / "pid"
+    if not path.exists():
+        console.print("Nothing is up.")
+        return 0
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(int(path.read_text()), signal.SIGTERM)
+        while True:
+            os.kill(int(path.read_text()), 0)
+            await asyncio.sleep(0.2)
+    path.unlink()
+    console.print("Down.")
+    return 0
+
+
+def _driver(desk: desks.Desk, plan: desks.Plan, feed: Feed, seed: int) -> Driver:
+    span = feed.items[-1].at - feed.items[0].at
+    grain = timedelta(hours=1) if span > timedelta(days=40) else timedelta(minutes=15)
+    return Driver(desk.bootstrap, "", desk.names, plan.partitions, simulated_people(desk.agreement, seed), grain=grain)
+
+
+def simulated_people(agreement: Agreement, seed: int) -> People:
+    """Who answers how: internal teams take what they are offered within minutes; the agreement's first partner declines
+    now and then; its last, where it has several, often does not answer."""
+    habits = {"*": Habit()}
+    partners = list(agreement.partners)
+    for name, queue in agreement.queues.items():
+        if queue.partner and len(partners) > 1 and queue.partner == partners[-1]:
+            habits[name] = Habit(after=300, until=1_500, silent=0.6)
+        elif queue.partner:
+            habits[name] = Habit(after=60, until=840, declines=0.08, silent=0.01)
+    return People(habits, {name: queue.partner for name, queue in agreement.queues.items() if queue.partner}, seed)
+
+
+async def _play(driver: Driver, desk: desks.Desk, feed: Feed, console: Console) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(f"Playing {feed.name}", total=len(feed.items))
+
+        def pulse(at: Pulse) -> None:
+            desk.supervisor.raise_failure()
+            bar.update(task, completed=at.fed, description=f"{at.instant:%a %Y-%m-%d %H:%M}")
+
+        await driver.play(feed, pulse)
+
+
+async def _report(desk: desks.Desk, directory: Path, console: Console) -> tuple[Figures, Verdict]:
+    await export(desk.bootstrap, "", exported(desk.names), directory)
+    found, verdict = await asyncio.to_thread(figures, directory), await judge(directory)
+    show(console, found)
+    show_verdict(console, verdict)
+    return found, verdict
+
+
+def _stages(console: Console) -> Callable[[str], None]:
+    began = time.monotonic()
+    return lambda stage: console.print(f"[dim]{time.monotonic() - began:5.1f} s[/dim]  {stage}")
+
+
+def _addresses(console: Console, desk: desks.Desk) -> None:
+    console.rule("The desk is up, live on the wall clock")
+    for name, address in desk.endpoints.items():
+        console.print(f"  {name:<11}{address}", markup=False, highlight=False)
+    console.print(f"  {'metrics':<11}{desk.endpoints['intake']}/metrics, and so on every service", highlight=False)
+    ticket = '{"id": "DEMO-1", "title": "VPN drops every ten minutes", "text": "Since this morning, for all of us."}'
+    console.print("\nSend a ticket, then watch it arrive:", highlight=False)
+    send = f"curl -sS -H 'content-type: application/json' -d '{ticket}'"
+    for line in (
+        f"  {send} {desk.endpoints['intake']}/v1/sources/generic/events",
+        f"  curl -sS {desk.endpoints['desk']}/v1/tickets/generic:default:DEMO-1/owners",
+    ):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print("\nCtrl-C stops everything.")
+
+
+async def _stay(desk: desks.Desk, console: Console) -> None:
+    """Until Ctrl-C or SIGTERM. Raises ServiceFailed when a service would not stay up."""
+    _addresses(console, desk)
+    try:
+        while True:
+            desk.supervisor.raise_failure()
+            await asyncio.sleep(1)
+    except asyncio.CancelledError:
+        console.print("Stopping: services finish their transactions, then Kafka and PostgreSQL go down.")
+
+
+async def _ended_by_sigterm(work: Coroutine[None, None, int]) -> int:
+    """SIGTERM ends the work as Ctrl-C does."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
+
+
+def _raise_file_limit() -> None:
+    """A desk of many queues has many topics, whose segments the broker keeps open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,151 @@
+"""One desk on this machine: backends, topics, agreement and the five services, up for as long as a block lasts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+from ticket_contracts.agreement.reading import read_agreement
+
+from relaydesk_local import LocalKafka, LocalPostgres
+from relaydesk_replay.supervisor import Service, ServiceFailed, Supervisor
+from ticket_contracts import topics
+from ticket_contracts.agreement import Agreement
+
+MODULES = {
+    "intake": "ticket_intake",
+    "classifier": "ticket_classifier",
+    "router": "ticket_router",
+    "sla-monitor": "sla_monitor",
+    "handoff": "ticket_handoff",
+}
+PORTS = {
+    "intake": 8600,
+    "handoff": 8601,
+    "router": 8602,
+    "sla-monitor": 8603,
+    "classifier": 8604,
+    "kafka": 9092,
+    "postgres": 5433,
+}
+"""Where a desk that stays up listens; a replay takes free ports."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to bring up. directory: for data, logs and `endpoints.json`. agreement: its document. partitions: of topics
+    keyed by ticket. clock: `stream` follows a replay from the start. ports: name -> port, absent ones are free ports.
+    fresh: nothing of an earlier run is kept. ephemeral: PostgreSQL need not survive a power cut."""
+
+    directory: Path
+    agreement: Path
+    partitions: int = 4
+    clock: str = "wall"
+    ports: dict[str, int] = field(default_factory=dict)
+    fresh: bool = False
+    ephemeral: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """A desk that is up. names: its topics. endpoints: as `endpoints.json` holds them."""
+
+    bootstrap: str
+    names: list[str]
+    agreement: Agreement
+    supervisor: Supervisor
+    endpoints: dict[str, str]
+
+
+@contextlib.asynccontextmanager
+async def running(plan: Plan, say: Callable[[str], None] = lambda _: None) -> AsyncIterator[Desk]:
+    """Brings a desk up and takes it down again, in order. say: is told each stage. Raises BackendError, ServiceFailed,
+    or AgreementError for a document that cannot be signed."""
+    agreement = read_agreement(plan.agreement.read_text(), str(plan.agreement))
+    if plan.fresh:
+        for name in ("kafka", "postgres", "services"):
+            shutil.rmtree(plan.directory / name, ignore_errors=True)
+    kafka = LocalKafka(plan.directory / "kafka", port=plan.ports.get("kafka"))
+    postgres = LocalPostgres(plan.directory / "postgres", port=plan.ports.get("postgres"), ephemeral=plan.ephemeral)
+    try:
+        say("Starting Kafka and PostgreSQL")
+        bootstrap, database = await asyncio.gather(asyncio.to_thread(kafka.start), asyncio.to_thread(postgres.start))
+        say("Creating topics, publishing the agreement")
+        names = await _prepare_topics(bootstrap, agreement, plan)
+        await _migrate(database)
+        say("Starting the five services")
+        supervisor = Supervisor(_services(plan, bootstrap, database), plan.directory / "services")
+        async with supervisor.running():
+            endpoints = _endpoints(await supervisor.endpoints(), bootstrap, database)
+            path = plan.directory / "endpoints.json"
+            path.write_bytes(msgspec.json.format(msgspec.json.encode(endpoints)))
+            try:
+                yield Desk(bootstrap, names, agreement, supervisor, endpoints)
+            finally:
+                path.unlink(missing_ok=True)
+    finally:
+        await asyncio.gather(asyncio.to_thread(kafka.stop), asyncio.to_thread(postgres.stop))
+
+
+async def _prepare_topics(bootstrap: str, agreement: Agreement, plan: Plan) -> list[str]:
+    wanted = topics.desk_topics(agreement.sources, list(agreement.queues), list(agreement.partners))
+    await create_topics(bootstrap, "", wanted, plan.partitions, live=plan.clock == "wall")
+    return [topic.name for topic in wanted]
+
+
+async def go_live(desk: Desk) -> None:
+    """Lets the broker stamp what others write: on a live desk the sender's clock is not trusted."""
+    wanted = topics.desk_topics(desk.agreement.sources, list(desk.agreement.queues), list(desk.agreement.partners))
+    await stamp_by_broker(desk.bootstrap, "", wanted)
+
+
+async def _migrate(database: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", MODULES["handoff"], "migrate"),
+        env={**os.environ, "RELAYDESK_DATABASE_URL": database},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    if process.returncode:
+        lines = said.decode(errors="replace").strip().splitlines()
+        raise ServiceFailed("handoff could not prepare its database: " + "\n".join(lines[-5:]))
+
+
+def _services(plan: Plan, bootstrap: str, database: str) -> list[Service]:
+    return [
+        Service(
+            name,
+            module,
+            {
+                "RELAYDESK_BOOTSTRAP": bootstrap,
+                "RELAYDESK_CLOCK": plan.clock,
+                "RELAYDESK_HTTP_PORT": str(plan.ports.get(name, 0)),
+                **({"RELAYDESK_DATABASE_URL": database} if name == "handoff" else {}),
+            },
+        )
+        for name, module in MODULES.items()
+    ]
+
+
+def _endpoints(services: dict[str, str], bootstrap: str, database: str) -> dict[str, str]:
+    """The addresses that others rely on; without the database's password, which is in the data directory."""
+    postgres = urlsplit(database)
+    return {
+        "intake": services["intake"],
+        "desk": services["handoff"],
+        "router": services["router"],
+        "sla": services["sla-monitor"],
+        "handoff": services["handoff"],
+        "classifier": services["classifier"],
+        "kafka": bootstrap,
+        "postgres": f"postgresql://{postgres.username}@{postgres.hostname}:{postgres.port}{postgres.path}",
+    }
