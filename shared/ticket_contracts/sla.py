@@ -42,7 +42,8 @@ class ClockInputs(msgspec.Struct, frozen=True, kw_only=True):
     """All that fixes a clock's deadline. started_at, segments in UTC.
 
     pauses: [from, until] in order; the last may be open (until None). calendar: its name in the agreement.
-    cause: ce_id of the event, or None for what fell due by itself.
+    cause: ce_id of the event, or None for what fell due by itself. not_before: when the desk learnt that this generation
+    began or went on; nothing was due earlier, so `due_at` is the later of this and of the threshold's instant.
     """
 
     started_at: Instant
@@ -50,6 +51,7 @@ class ClockInputs(msgspec.Struct, frozen=True, kw_only=True):
     goal_seconds: int
     calendar: str | None
     cause: str | None = None
+    not_before: Instant | None = None
 
 
 class ClockEvent(Decision, frozen=True, kw_only=True):
@@ -60,8 +62,8 @@ class ClockEvent(Decision, frozen=True, kw_only=True):
     clock: its kind, with `:<transfer id>` for those that run on a transfer. generation: from 1; grows on reset or a
     changed goal.
     sequence: counted for each clock from 1, so that a second pause differs from the first.
-    threshold_seconds: of a warning: time left at which it was due. due_at: when this was due to be emitted;
-    late: emitted more than a second after that by the desk's clock. deadline: None while paused.
+    threshold_seconds: of a warning: time left at which it was due; wall: that is time on the wall. due_at: when this was
+    due to be emitted; late: emitted more than a second after that by the desk's clock. deadline: None while paused.
     """
 
     TYPE: ClassVar[str] = "relaydesk.sla.clock.v1"
@@ -71,6 +73,7 @@ class ClockEvent(Decision, frozen=True, kw_only=True):
     generation: int
     sequence: int
     threshold_seconds: int | None = None
+    wall: bool = False
     due_at: Instant | None = None
     deadline: Instant | None = None
     late: bool = False
@@ -82,7 +85,8 @@ class ClockEvent(Decision, frozen=True, kw_only=True):
 
     def identity(self) -> tuple[str | int, ...]:
         if self.occurrence == "warned":
-            return self.ticket, self.clock, self.generation, "warned", self.threshold_seconds or 0
+            counted = "warned-wall" if self.wall else "warned"
+            return self.ticket, self.clock, self.generation, counted, self.threshold_seconds or 0
         if self.occurrence == "breached":
             return self.ticket, self.clock, self.generation, "breached"
         return self.ticket, self.clock, self.generation, self.occurrence, self.sequence
