@@ -1,0 +1,121 @@
+"""The audit finds nothing in a true history, and each way of breaking one is found by the invariant that it breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from audit_history import TICKET, Told, a_true_history, at
+
+from ticket_audit.history import Row
+from ticket_audit.invariants import audit
+from ticket_contracts import topics
+from ticket_contracts.classification import TicketClassified
+from ticket_contracts.routing import TicketDispatched, TicketRouted, TicketView
+from ticket_contracts.sla import ClockEvent
+from ticket_contracts.tickets import TicketNormalized
+from ticket_contracts.transfers import (
+    OfferClosed,
+    OfferMade,
+    OwnerChanged,
+    TransferAccepted,
+    TransferCompleted,
+    TransferOffered,
+    TransferRequested,
+)
+
+
+def violated(told: Told) -> set[int]:
+    return {finding.number for finding in audit(told.history()) if finding.violations}
+
+
+def test_a_true_history_violates_nothing_and_every_invariant_looked_at_something() -> None:
+    findings = audit(a_true_history().history())
+    assert [(f.number, f.violations, f.examples) for f in findings] == [(n, 0, []) for n in range(1, 9)]
+    assert all(finding.checked for finding in findings)
+
+
+def _clock_row(told: Told, occurrence: str) -> int:
+    rows = told.rows[topics.SLA_EVENTS]
+    return next(n for n, row in enumerate(rows) if msgspec.json.decode(row.data)["occurrence"] == occurrence)
+
+
+def _without_clock(occurrence: str) -> Callable[[Told], object]:
+    return lambda told: told.rows[topics.SLA_EVENTS].pop(_clock_row(told, occurrence))
+
+
+def _breach_twice(told: Told) -> None:
+    row = told.rows[topics.SLA_EVENTS][_clock_row(told, "breached")]
+    event = msgspec.json.decode(row.data, type=ClockEvent)
+    told.tell(topics.SLA_EVENTS, msgspec.structs.replace(event, sequence=9))
+
+
+def _breach_after_met(told: Told) -> None:
+    row = told.rows[topics.SLA_EVENTS].pop(_clock_row(told, "breached"))
+    told.add(topics.SLA_EVENTS, row)
+
+
+def _lost_message(told: Told) -> None:
+    told.add(topics.inbound("generic"), Row(key="y", at="0/7"))
+
+
+def _unanswered_reply(told: Told) -> None:
+    told.add(topics.replies("owls"), Row(key=TICKET, at="0/9", data=msgspec.Raw(b'{"nonsense": 1}')))
+
+
+def _changed_id(told: Told) -> None:
+    told.rows[topics.ROUTED][0].ce_id = "0" * 32
+
+
+def _unreadable(told: Told) -> None:
+    told.rows[topics.ROUTED][0].data = msgspec.Raw(b'{"ticket": 1}')
+
+
+BROKEN: list[tuple[str, int, Callable[[Told], object]]] = [
+    ("a message without an end", 1, _lost_message),
+    ("a version that no delivery made", 1, lambda t: t.drop(topics.NORMALIZED, TicketNormalized, 1)),
+    ("a ticket never classified", 1, lambda t: t.drop(topics.CLASSIFIED, TicketClassified)),
+    ("a ticket never routed", 1, lambda t: t.drop(topics.ROUTED, TicketRouted)),
+    ("a reply that nothing came of", 1, _unanswered_reply),
+    ("an event that cannot be read", 1, _unreadable),
+    ("an event told twice", 2, lambda t: t.repeat(topics.ROUTED, TicketRouted)),
+    ("an id that is not the content's", 2, _changed_id),
+    ("a completion told twice", 2, lambda t: t.repeat(topics.TRANSFERS, TransferCompleted)),
+    ("a version left out", 3, lambda t: t.replace(topics.NORMALIZED, TicketNormalized, ticket_version=3)),
+    ("a step left out", 3, lambda t: t.drop(topics.TRANSFERS, TransferRequested)),
+    ("owned later than seen", 4, lambda t: t.replace(topics.TRANSFERS, OwnerChanged, decided_for=at(1))),
+    ("never owned", 4, lambda t: t.rows.pop(topics.TRANSFERS)),
+    ("still owned after its end", 4, lambda t: t.drop(topics.TRANSFERS, OwnerChanged, 2)),
+    ("moved without an acknowledgement", 4, lambda t: t.drop(topics.TRANSFERS, TransferAccepted)),
+    ("moved later than acknowledged", 4, lambda t: t.replace(topics.TRANSFERS, TransferAccepted, decided_for=at(4))),
+    ("a hole in who owned it", 4, lambda t: t.drop(topics.TRANSFERS, OwnerChanged, 1)),
+    ("another digest acknowledged", 5, lambda t: t.replace(topics.TRANSFERS, TransferAccepted, digest="0" * 64)),
+    ("acknowledged, never offered", 5, lambda t: t.drop(topics.TRANSFERS, TransferOffered)),
+    ("a digest that is not the package's", 5, lambda t: t.replace(topics.offers("first"), OfferMade, digest="0" * 64)),
+    ("an offer that no receiver saw", 5, lambda t: t.drop(topics.offers("first"), OfferMade)),
+    ("a receiver never told the end", 5, lambda t: t.drop(topics.offers("first"), OfferClosed)),
+    ("no warning", 6, _without_clock("warned")),
+    ("no breach", 6, _without_clock("breached")),
+    ("breached twice", 6, _breach_twice),
+    ("breached after it was met", 6, _breach_after_met),
+    ("no rule", 7, lambda t: t.replace(topics.ROUTED, TicketRouted, rule="")),
+    ("an unknown agreement", 7, lambda t: t.replace(topics.ROUTED, TicketRouted, agreement_version="0" * 32)),
+    (
+        "a field that the contract does not name",
+        8,
+        lambda t: t.replace(topics.queue("first"), TicketDispatched, view=TicketView(title="VPN", text="secret")),
+    ),
+    ("another queue's notice", 8, lambda t: t.replace(topics.queue("first"), TicketDispatched, queue="duty")),
+]
+
+
+@pytest.mark.parametrize(("invariant", "how"), [pytest.param(n, how, id=name) for name, n, how in BROKEN])
+def test_a_broken_history_is_found(invariant: int, how: Callable[[Told], object]) -> None:
+    told = a_true_history()
+    how(told)
+    assert invariant in violated(told)
+
+
+def test_every_invariant_has_a_history_that_breaks_it() -> None:
+    assert {invariant for _, invariant, _ in BROKEN} == set(range(1, 9))
