@@ -198,7 +198,7 @@ def test_business_calendar_agrees_with_looking_at_each_quarter_of_an_hour(
     """All edges and offsets here are whole quarters, so that a quarter is open or closed as a whole."""
     changes = [change.at for change in offset_changes(zone(spec.zone), at("2010-01-10"), at("2032-12-01"))]
     anywhere = st.integers(at("2010-01-10") // QUARTER, at("2032-12-01") // QUARTER).map(lambda n: n * QUARTER)
-    near_a_change = st.sampled_from(changes or [0]).map(lambda change: change - 3 * DAY)
+    near_a_change = st.sampled_from(changes or [0]).map(lambda change: change // QUARTER * QUARTER - 3 * DAY)
     start = data.draw(near_a_change | anywhere if changes else anywhere)
     calendar = compile_calendar(spec)
     opened = quarters_open(spec, start)
