@@ -1,0 +1,103 @@
+# Relaydesk. `make` alone lists what can be done; everything works on a machine with Python 3.11 to 3.14 and make.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+VENV   := .venv
+PY     := $(VENV)/bin/python
+READY  := $(VENV)/.relaydesk-ready
+UV     := $(shell command -v uv 2>/dev/null)
+DISTS  := shared services/intake services/classifier services/router services/sla-monitor services/handoff deploy
+LOCKS  := requirements/build.lock requirements/dev.lock
+PYTHONS := python3 python3.14 python3.13 python3.12 python3.11 python
+
+.PHONY: help setup lint format test run replay up down bench chaos schemas lock clean
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make the environment in .venv from the hash lock (seconds when nothing changed)
+
+run: $(READY) ## Start everything, play a week of a support desk, stay up until Ctrl-C
+	@$(PY) -m relaydesk_replay run
+
+replay: $(READY) ## Play a file to its end: FEED=FILE [OUT=DIR] [LIMIT=N] [AGREEMENT=FILE]
+	@test -n "$(FEED)" || { echo "make replay needs a file: make replay FEED=log.csv.gz (or FEED=week)" >&2; exit 2; }
+	@$(PY) -m relaydesk_replay replay "$(FEED)" $(if $(OUT),--out "$(OUT)") $(if $(LIMIT),--limit $(LIMIT)) \
+		$(if $(AGREEMENT),--agreement "$(AGREEMENT)")
+
+up: $(READY) ## Start an empty desk in the background, live on the wall clock
+	@$(PY) -m relaydesk_replay up
+
+down: $(READY) ## Stop what `make up` started
+	@$(PY) -m relaydesk_replay down
+
+lint: $(READY) ## Ruff, mypy (strict), and the import contracts
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
+
+format: $(READY) ## Let ruff put right what it can
+	$(VENV)/bin/ruff check --fix
+	$(VENV)/bin/ruff format
+
+# Every part runs although one before it failed, and the tests come last: their closing line is the answer.
+test: $(READY) ## Lint, then every test that can run here; says what was skipped and why
+	@lint=0; $(MAKE) lint || lint=$$?; \
+	$(PY) -m pytest -rs -m "not bench and not long" $(TESTS); tests=$$?; \
+	if [ $$lint -ne 0 ]; then echo "make lint failed: see above" >&2; fi; \
+	[ $$lint -eq 0 ] && [ $$tests -eq 0 ]
+
+bench: $(READY) ## Measure the runtime beside a bare aiokafka loop and a bare Faust agent
+	$(PY) -m pytest -rs -s -m bench tests/bench
+
+chaos: $(READY) ## The long form of the fault tests: kills, freezes, broker restarts
+	$(PY) -m pytest -rs tests/chaos
+
+schemas: $(READY) ## Write the JSON Schemas and the AsyncAPI document anew from the models
+	$(PY) -m ticket_contracts.documents --write
+
+clean: ## Remove the environment, the desk's data and all caches
+	@if [ -x $(PY) ] && [ -d .run ]; then $(PY) -m relaydesk_replay down || true; fi
+	rm -rf .run out $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- the environment -------------------------------------------------------------------------------------------------
+
+$(READY): $(LOCKS) $(DISTS:%=%/pyproject.toml)
+ifdef UV
+	@test -x $(PY) || $(UV) venv --quiet --python ">=3.11,<3.15" $(VENV)
+	@$(UV) pip install --quiet --python $(PY) --require-hashes --no-deps -r requirements/build.lock
+	@$(UV) pip install --python $(PY) --require-hashes --no-deps --no-build-isolation -r requirements/dev.lock
+	@$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation $(DISTS:%=-e %)
+else
+	@test -x $(PY) || { python=$$($(FIND_PYTHON)) && echo "Making $(VENV) with $$python" && $$python -m venv $(VENV); }
+	@echo "Installing what requirements/dev.lock names"
+	@$(PIP) install --require-hashes --no-deps -r requirements/build.lock
+	@$(PIP) install --require-hashes --no-deps --no-build-isolation -r requirements/dev.lock
+	@$(PIP) install --no-deps --no-build-isolation $(DISTS:%=-e %)
+endif
+	@touch $@
+
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+define FIND_PYTHON
+for python in $(PYTHONS); do \
+  if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; then echo $$python; exit 0; fi; \
+done; \
+echo "Relaydesk needs Python 3.11 to 3.14 (no wheels of its dependencies for others): install one and run make again." >&2; \
+exit 1
+endef
+
+UV_TOOL = $(if $(UV),$(UV),$(VENV)/bin/uv)
+COMPILE = $(UV_TOOL) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	--no-emit-index-url --no-emit-find-links --no-emit-package relaydesk-shared $(UPGRADE)
+
+lock: $(READY) ## Pin every dependency anew, hashes included: [UPGRADE=--upgrade]
+	@test -n "$(UV)" || $(PIP) install uv
+	$(COMPILE) $(DISTS:%=%/pyproject.toml) requirements/build.in requirements/dev.in -o requirements/dev.lock
+	$(COMPILE) -c requirements/dev.lock $(filter-out deploy/%,$(DISTS:%=%/pyproject.toml)) -o requirements/run.lock
+	$(COMPILE) -c requirements/dev.lock requirements/build.in -o requirements/build.lock
+	$(PY) -m relaydesk_local lock
