@@ -1,0 +1,368 @@
+"""Where a ticket goes: rules in order, the first that matches decides, its candidates in order of preference."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Final, Literal, Protocol
+
+import msgspec
+
+from ticket_contracts.routing import Purpose, RoutingInputs, TicketFacts, TicketRouted
+from ticket_router.domain.policy import ABSTAINED, GROUP, Policy, QueuePlan
+
+SOURCE_GROUP: Final = "protocol:source_group"
+REOPENED: Final = "protocol:reopened"
+TRIAGE: Final = "protocol:abstained"
+PING_PONG: Final = "protocol:ping_pong"
+DUTY: Final = "protocol:duty"
+"""Rules of the protocol; an agreement's rule cannot have such a name, since its names hold no colon."""
+
+HOURLY: Final = frozenset({"queue_closing", "overflow"})
+"""Causes that the hour or the load gives: such a move is no round of a ping-pong."""
+
+Refusal = Literal[
+    "undefined", "disabled", "tried", "current", "closed", "closing", "never_flags", "categories", "customers",
+    "languages", "daily_cap", "monthly_cap", "concurrent_cap", "full", "overflowing",
+]  # fmt: skip
+_WAITS: Final = frozenset({"full", "overflowing"})
+_HELD: Final = frozenset({"full", "overflowing", "closed"})
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked. cause: one of `ticket_contracts.transfers.Cause`; for cause `source`, `facts.group` is the group
+    that people chose. current: the queue it is leaving. tried: queues that did not take it. history: queues that had
+    it, oldest first. holding: queues whose load counts this ticket itself.
+    """
+
+    facts: TicketFacts
+    purpose: Purpose
+    cause: str
+    current: str | None = None
+    tried: list[str] = []
+    history: list[str] = []
+    holding: frozenset[str] = frozenset()
+
+
+class Desk(Protocol):
+    """The loads as they are when the decision is made."""
+
+    def load(self, queue: str) -> int:
+        """Tickets that are in the queue or reserved for it."""
+        ...
+
+    def overflowing(self, queue: str) -> bool:
+        """Whether it overflowed when its load last changed."""
+        ...
+
+    def taken(self, partner: str, day: str) -> tuple[int, int]:
+        """Reservations of a partner on a day (`YYYY-MM-DD`, its own) and in the month of that day."""
+        ...
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer. refusals: what was weighed before the winner, with why not, in order. final: the end of the path.
+    stays: the ticket is where it belongs."""
+
+    queue: QueuePlan
+    rule: str
+    final: bool
+    refusals: list[tuple[str, Refusal]]
+    look_again_at: dt.datetime | None
+    inputs: RoutingInputs
+    stays: bool
+
+    @property
+    def reason(self) -> str:
+        """One sentence for people."""
+        passed = "".join(f"{queue} {_WORDS[why]}, " for queue, why in self.refusals)
+        name = self.queue.name
+        if self.final:
+            return f"{self.rule}: {passed}so the duty queue {name} has it"
+        if (name, "full") in self.refusals or (name, "overflowing") in self.refusals:
+            return f"{self.rule}: {passed}it waits for capacity at {name}"
+        return f"{self.rule}: {passed}{name} takes it"
+
+
+_WORDS: Final[dict[Refusal, str]] = {
+    "undefined": "is not defined",
+    "disabled": "is disabled",
+    "tried": "did not take it",
+    "current": "is what it leaves",
+    "closed": "is closed",
+    "closing": "closes by then",
+    "never_flags": "may not have its flags",
+    "categories": "may not have its category",
+    "customers": "may not have its customer",
+    "languages": "does not have its language",
+    "daily_cap": "has its tickets of the day",
+    "monthly_cap": "has its tickets of the month",
+    "concurrent_cap": "has all it may have at once",
+    "full": "is full",
+    "overflowing": "overflows",
+}
+
+
+class _Weighing:
+    """Asks the desk and keeps what it said, so that the decision can be made again from its record."""
+
+    __slots__ = ("_desk", "_policy", "_request", "at", "leave", "loads", "overflowing", "refusals", "taken")
+
+    def __init__(self, request: Request, policy: Policy, desk: Desk, at: int) -> None:
+        self._request = request
+        self._policy = policy
+        self._desk = desk
+        self.at = at
+        self.leave = self._leaving(at)
+        self.loads: dict[str, int] = {}
+        self.taken: dict[str, list[int]] = {}
+        self.overflowing: list[str] = []
+        self.refusals: list[tuple[str, Refusal]] = []
+
+    def _leaving(self, at: int) -> int:
+        """The instant to judge hours by: of a queue about to close, its closing, when the ticket must be elsewhere."""
+        if self._request.cause == "queue_closing" and self._request.current is not None:
+            current = self._policy.queues.get(self._request.current)
+            if current is not None and current.is_open(at):
+                return current.next_close(at)
+        return at
+
+    def refusal(self, name: str) -> Refusal | None:
+        """Why this queue cannot have the ticket now; None when it can. Load comes last: then all else is well."""
+        request = self._request
+        plan = self._policy.queues.get(name)
+        if plan is None:
+            return "undefined"
+        if not plan.enabled:
+            return "disabled"
+        if name in request.tried:
+            return "tried"
+        contract = plan.contract
+        if contract is not None and (forbidden := contract.forbids(request.facts)) is not None:
+            return forbidden
+        if not plan.is_open(self.at):
+            return "closed"
+        if self.leave != self.at and not plan.is_open(self.leave):
+            return "closing"
+        load = self._load(name)
+        if contract is not None and (reached := self._cap(plan)) is not None:
+            return reached
+        if plan.capacity is not None and load >= plan.capacity:
+            return "full"
+        if plan.above is not None and plan.overflows(load, self._desk.overflowing(name)):
+            self.overflowing.append(name)
+            return "overflowing"
+        return None
+
+    def _load(self, name: str) -> int:
+        load = self._desk.load(name) - (name in self._request.holding)
+        self.loads[name] = load
+        return load
+
+    def _cap(self, plan: QueuePlan) -> Refusal | None:
+        contract = plan.contract
+        if contract is None:
+            return None
+        name, caps = contract.name, contract.caps
+        if caps.daily is None and caps.monthly is None and caps.concurrent is None:
+            return None
+        taken = self.taken.get(name)
+        if taken is None:
+            day, month = self._desk.taken(name, contract.days.day(self.at))
+            taken = self.taken[name] = [day, month, sum(map(self._load, self._policy.partner_queues[name]))]
+        if caps.daily is not None and taken[0] >= caps.daily:
+            return "daily_cap"
+        if caps.monthly is not None and taken[1] >= caps.monthly:
+            return "monthly_cap"
+        if caps.concurrent is not None and taken[2] >= caps.concurrent:
+            return "concurrent_cap"
+        return None
+
+    def takes(self, name: str, beyond: frozenset[str] = frozenset()) -> bool:
+        """Whether the queue can have it, or an internal one is kept from it by nothing but `beyond`."""
+        why = self.refusal(name)
+        if why is None:
+            return True
+        if why in beyond and self._policy.queues[name].internal:
+            self.refusals.append((name, why))
+            return True
+        self.refusals.append((name, why))
+        return False
+
+
+def decide(request: Request, policy: Policy, desk: Desk, at: dt.datetime) -> Outcome:
+    """The queue for this ticket at that instant: always one, at the end the duty queue with `final`.
+
+    When none of the matched rule's candidates can have it now, an open internal one that only lacks capacity goes
+    before the duty queue: there it waits, and the queue's own role owns it meanwhile.
+    """
+    weighing = _Weighing(request, policy, desk, int(at.timestamp()))
+    queue, rule, final, stays = _choose(request, policy, weighing)
+    plan = policy.queues[queue]
+    return Outcome(
+        queue=plan,
+        rule=rule,
+        final=final,
+        refusals=weighing.refusals,
+        look_again_at=look_again(policy, plan, at, weighing.refusals if final else None),
+        inputs=RoutingInputs(
+            facts=request.facts,
+            loads=weighing.loads,
+            taken=weighing.taken,
+            tried=list(request.tried),
+            current=request.current,
+            overflowing=weighing.overflowing,
+            history=list(request.history),
+            cause=request.cause,
+        ),
+        stays=stays,
+    )
+
+
+def _choose(request: Request, policy: Policy, weighing: _Weighing) -> tuple[str, str, bool, bool]:
+    """(queue, rule, final, stays)."""
+    facts, current = request.facts, request.current
+    if request.cause == "source":
+        chosen = policy.group_queues.get(facts.group) if facts.group is not None else None
+        if chosen is not None and weighing.takes(chosen, _HELD if policy.people_decide else _WAITS):
+            return chosen, SOURCE_GROUP, False, chosen == current
+    elif request.cause == "reopened" and request.history and weighing.takes(request.history[-1], _WAITS):
+        return request.history[-1], REOPENED, False, False
+    number = next(policy.index.matching(facts, current, request.cause, weighing.leave), None)
+    triage = policy.triage
+    if (
+        triage is not None
+        and ABSTAINED in facts.flags
+        and not (number is not None and policy.names_abstained[number])
+        and triage.name not in request.tried
+        and not (triage.name == current and request.purpose == "transfer")
+        and request.cause != "queue_closing"
+    ):
+        return triage.name, TRIAGE, False, triage.name == current
+    if number is None:
+        return policy.duty.name, DUTY, True, policy.duty.name == current
+    rule = policy.rules[number].name
+    candidates = _resolved(policy, policy.candidates[number], facts)
+    if request.cause == "reroute" and current in candidates and _may_keep(policy, current, facts):
+        return current, rule, False, True
+    waiting: str | None = None
+    for name in candidates:
+        if name == current:
+            weighing.refusals.append((name, "current"))
+        elif weighing.takes(name):
+            return _but_no_third_round(request, policy, weighing, name, rule)
+        elif waiting is None or weighing.refusals[-1][1] == "overflowing":
+            waiting = _waiting_place(policy, weighing, waiting)
+    if waiting is not None:
+        return _but_no_third_round(request, policy, weighing, waiting, rule)
+    return policy.duty.name, rule, True, policy.duty.name == current
+
+
+def _waiting_place(policy: Policy, weighing: _Weighing, before: str | None) -> str | None:
+    """The internal queue to wait at: the first that only overflows, else the first that is full."""
+    name, why = weighing.refusals[-1]
+    if why not in _WAITS or not policy.queues[name].internal:
+        return before
+    if before is None or (why == "overflowing" and (before, "full") in weighing.refusals):
+        return name
+    return before
+
+
+def _resolved(policy: Policy, candidates: list[str], facts: TicketFacts) -> list[str]:
+    if GROUP not in candidates:
+        return candidates
+    stands_for = policy.group_queues.get(facts.group) if facts.group is not None else None
+    return [name for c in candidates if (name := stands_for if c == GROUP else c) is not None]
+
+
+def _may_keep(policy: Policy, current: str, facts: TicketFacts) -> bool:
+    """Whether a ticket whose facts changed may stay where it is: its place is reserved, and nobody moves it for load.
+    People of an internal queue go on with it when they open; a partner's hours are its contract's."""
+    plan = policy.queues.get(current)
+    return plan is not None and plan.enabled and (plan.contract is None or plan.contract.forbids(facts) is None)
+
+
+def _but_no_third_round(
+    request: Request, policy: Policy, weighing: _Weighing, name: str, rule: str
+) -> tuple[str, str, bool, bool]:
+    """The chosen queue, or the lead when the ticket came back as often as agreed and would go round again."""
+    lead = policy.ping_pong_queue
+    if (
+        lead is None
+        or request.purpose == "first"
+        or request.cause in HOURLY
+        or name not in request.history
+        or lead.name == name
+        or lead.name in (request.current, *request.tried)
+        or returns(request.history) < policy.ping_pong_after
+    ):
+        return name, rule, False, False
+    if weighing.takes(lead.name, _WAITS):
+        return lead.name, PING_PONG, False, False
+    return policy.duty.name, PING_PONG, True, policy.duty.name == request.current
+
+
+def unmoved(policy: Policy, old: TicketFacts, new: TicketFacts, where: str, at: dt.datetime) -> bool:
+    """Whether a change of facts gives no reason to decide anew: the same rule matches as did before it, and the ticket
+    may stay. So a ticket that people escalated is not sent back because its text was corrected."""
+    if (ABSTAINED in old.flags) != (ABSTAINED in new.flags) or not _may_keep(policy, where, new):
+        return False
+    second = int(at.timestamp())
+    matching = policy.index.matching
+    return next(matching(old, where, "reroute", second), None) == next(matching(new, where, "reroute", second), None)
+
+
+def returns(history: list[str]) -> int:
+    """How often a ticket came back to a queue that had it before (A -> B -> A is one)."""
+    return len(history) - len(set(history))
+
+
+def look_again(
+    policy: Policy, plan: QueuePlan, at: dt.datetime, refusals: list[tuple[str, Refusal]] | None
+) -> dt.datetime | None:
+    """When the router decides anew by itself: for a queue that closes, its lead before; for the end of the path
+    (`refusals` of the candidates), when a calendar or a day of a capped partner changes."""
+    second = int(at.timestamp())
+    if refusals is None:
+        when = plan.look_again(second)
+    else:
+        changes = [change] if (change := policy.next_change(second)) is not None else []
+        for queue, why in refusals:
+            contract = policy.queues[queue].contract if why in ("daily_cap", "monthly_cap") else None
+            if contract is not None:
+                changes.append(contract.days.next_midnight(second))
+        when = min(changes, default=None)
+    return None if when is None else dt.datetime.fromtimestamp(when, dt.UTC)
+
+
+def routed(
+    outcome: Outcome,
+    request: Request,
+    policy: Policy,
+    at: dt.datetime,
+    *,
+    ticket: str,
+    versions: tuple[int, int],
+    decision: int,
+    transfer_id: str | None,
+) -> TicketRouted:
+    """The event of a decision. versions: of the ticket and of its classification."""
+    plan = outcome.queue
+    return TicketRouted(
+        ticket=ticket,
+        decided_for=at,
+        ticket_version=versions[0],
+        classification_version=versions[1],
+        rule=outcome.rule,
+        agreement_version=policy.version,
+        decision=decision,
+        queue=plan.name,
+        tier=plan.tier,
+        owner_role=plan.owner_role,
+        support_model=plan.support_model,
+        purpose=request.purpose,
+        transfer_id=transfer_id,
+        final=outcome.final,
+        reason=outcome.reason,
+        look_again_at=outcome.look_again_at,
+        inputs=outcome.inputs,
+    )

@@ -1,0 +1,358 @@
+"""An agreement compiled for routing: made once for each version, asked for every decision."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, Literal
+
+from business_calendar import Calendar
+from ticket_contracts.agreement import Agreement, Condition
+from ticket_contracts.agreement.model import Partner, Queue, RoutingRule
+from ticket_contracts.routing import TicketFacts
+
+_NEVER: Final = 1 << 62
+_QUARTER: Final = 900
+
+Forbidden = Literal["never_flags", "categories", "customers", "languages"]
+"""A part of a partner's contract that keeps a ticket inside."""
+
+
+class Hours:
+    """A calendar that remembers the window it was last asked about: decisions keep asking about the same hour."""
+
+    __slots__ = ("_calendar", "_from", "_open", "_until")
+
+    def __init__(self, calendar: Calendar) -> None:
+        self._calendar = calendar
+        self._from = self._until = 0
+        self._open = False
+
+    def _look(self, at: int) -> None:
+        calendar = self._calendar
+        self._open = calendar.is_open(at)
+        change = calendar.next_close(at) if self._open else calendar.next_open(at)
+        self._from, self._until = at, _NEVER if change is None else change
+
+    def is_open(self, at: int) -> bool:
+        if not self._from <= at < self._until:
+            self._look(at)
+        return self._open
+
+    def next_close(self, at: int) -> int:
+        """The first closing after `at`; beyond all time when it never closes."""
+        if self.is_open(at):
+            return self._until
+        change = self._calendar.next_close(at)
+        return _NEVER if change is None else change
+
+    def next_open(self, at: int) -> int:
+        if self.is_open(at):
+            return at
+        return self._until
+
+    def next_change(self, at: int) -> int:
+        self.is_open(at)
+        return self._until
+
+
+class Contract:
+    """What a partner may be given, apart from hours and load."""
+
+    __slots__ = (
+        "_customers",
+        "_languages",
+        "_never",
+        "_subtree",
+        "caps",
+        "categories",
+        "days",
+        "fields",
+        "hours",
+        "name",
+    )
+
+    def __init__(self, name: str, partner: Partner, hours: Hours, calendar: Calendar, agreement: Agreement) -> None:
+        self.name = name
+        self.hours = hours
+        self.caps = partner.caps
+        self.days = _LocalDays(calendar.zone)
+        self.fields = frozenset(partner.fields)
+        self.categories = None if partner.categories is None else frozenset(partner.categories)
+        self._subtree = agreement.ancestors
+        self._customers = None if partner.customers is None else frozenset(partner.customers)
+        self._languages = None if partner.languages is None else frozenset(partner.languages)
+        self._never = frozenset(partner.never_flags)
+
+    def forbids(self, facts: TicketFacts) -> Forbidden | None:
+        """The part of the contract that keeps this ticket inside, if one does. What is unknown is not allowed."""
+        if not self._never.isdisjoint(facts.flags):
+            return "never_flags"
+        if self.categories is not None:
+            above = self._subtree.get(facts.category) if facts.category is not None else None
+            if above is None or above.isdisjoint(self.categories):
+                return "categories"
+        if self._customers is not None and facts.customer not in self._customers:
+            return "customers"
+        if self._languages is not None:
+            language = facts.language
+            if language is None or (
+                language not in self._languages and language.partition("-")[0] not in self._languages
+            ):
+                return "languages"
+        return None
+
+
+class _LocalDays:
+    """Days of one zone; remembers the last quarter of an hour, since zones change their offset at none finer."""
+
+    __slots__ = ("_day", "_quarter", "_zone")
+
+    def __init__(self, zone: dt.tzinfo) -> None:
+        self._zone = zone
+        self._quarter = -1
+        self._day = ""
+
+    def day(self, at: int) -> str:
+        """The local date of an instant, `YYYY-MM-DD`."""
+        quarter = at // _QUARTER
+        if quarter != self._quarter:
+            self._day = dt.datetime.fromtimestamp(at, self._zone).date().isoformat()
+            self._quarter = quarter
+        return self._day
+
+    def next_midnight(self, at: int) -> int:
+        tomorrow = dt.datetime.fromtimestamp(at, self._zone).date() + dt.timedelta(days=1)
+        return int(dt.datetime.combine(tomorrow, dt.time(), self._zone).timestamp())
+
+
+class QueuePlan:
+    """One queue with its hours and, for a partner's, its contract."""
+
+    __slots__ = (
+        "above", "below", "capacity", "contract", "enabled", "hours", "internal", "lead", "name", "owner_role",
+        "support_model", "tier", "title",
+    )  # fmt: skip
+
+    def __init__(self, name: str, queue: Queue, hours: tuple[Hours, ...], contract: Contract | None) -> None:
+        self.name = name
+        self.title = queue.title
+        self.tier = queue.tier
+        self.owner_role = queue.owner_role
+        self.support_model = queue.support_model
+        self.internal = queue.support_model == "internal"
+        self.enabled = queue.enabled
+        self.capacity = queue.capacity
+        self.above = queue.overflow.above if queue.overflow else None
+        self.below = queue.overflow.below if queue.overflow else 0
+        self.lead = None if queue.close_lead_minutes is None else 60 * queue.close_lead_minutes
+        self.hours = hours
+        self.contract = contract
+
+    def is_open(self, at: int) -> bool:
+        return all(hours.is_open(at) for hours in self.hours)
+
+    def next_close(self, at: int) -> int:
+        """The first instant after `at` at which one of its calendars closes."""
+        return min((hours.next_close(at) for hours in self.hours), default=_NEVER)
+
+    def overflows(self, load: int, before: bool) -> bool:
+        """Whether it overflows now: from `above` on, and once it does, until it has drained to `below`."""
+        if self.above is None:
+            return False
+        return load > self.below if before else load >= self.above
+
+    def look_again(self, at: int) -> int | None:
+        """When its open tickets are to be looked at next for its closing: the lead before, or, within that, the
+        closing itself; None when they may stay."""
+        if self.lead is None:
+            return None
+        close = self.next_close(at)
+        if close >= _NEVER:
+            return None
+        return close - self.lead if close - self.lead > at else close
+
+
+class _Residue:
+    """The parts of a condition that the index does not hold: they change with the clock or have no few values."""
+
+    __slots__ = ("age", "closed", "closing", "closing_within", "open", "transfers")
+
+    def __init__(self, when: Condition, hours: Mapping[str, Hours]) -> None:
+        self.age = None if when.age_at_least_minutes is None else 60 * when.age_at_least_minutes
+        self.transfers = when.transfers_at_least
+        self.open = None if when.open is None else tuple(hours[name] for name in when.open)
+        self.closed = () if when.closed is None else tuple(hours[name] for name in when.closed)
+        self.closing = None if when.closing is None else hours[when.closing.calendar]
+        self.closing_within = 0 if when.closing is None else 60 * when.closing.within_minutes
+
+    @property
+    def empty(self) -> bool:
+        return (
+            self.age is None
+            and self.transfers is None
+            and self.open is None
+            and not self.closed
+            and self.closing is None
+        )
+
+    def holds(self, facts: TicketFacts, at: int) -> bool:
+        if self.age is not None and facts.age_seconds < self.age:
+            return False
+        if self.transfers is not None and facts.transfers < self.transfers:
+            return False
+        if self.open is not None and not any(hours.is_open(at) for hours in self.open):
+            return False
+        if any(hours.is_open(at) for hours in self.closed):
+            return False
+        closing = self.closing
+        return closing is None or (closing.is_open(at) and closing.next_close(at) - at <= self.closing_within)
+
+
+_READERS: Final[dict[str, Callable[[TicketFacts], object]]] = {
+    "kind": lambda f: f.kind,
+    "channel": lambda f: f.channel,
+    "priority": lambda f: f.priority,
+    "tier": lambda f: f.tier,
+    "customer": lambda f: f.customer,
+    "site": lambda f: f.site,
+    "language": lambda f: f.language,
+    "source": lambda f: f.source,
+    "group": lambda f: f.group,
+    "service": lambda f: f.service,
+    "status": lambda f: f.status,
+}
+
+
+class RuleIndex:
+    """Which rules a ticket can match, as one integer: bit n stands for rule n.
+
+    For each field that rules ask about, value -> the rules that accept it. A decision is an AND over fields; what is
+    left is walked from the lowest bit, so the first match is found without touching the rules passed over. That it
+    finds what `conditions.matches` finds, rule by rule, is held by a property test.
+    """
+
+    def __init__(self, rules: Sequence[RoutingRule], hours: Mapping[str, Hours], agreement: Agreement) -> None:
+        self.rules = rules
+        self._all = (1 << len(rules)) - 1
+        conditions = [rule.when for rule in rules]
+        self._fields = [
+            (read, *self._accepting([getattr(c, name) for c in conditions]))
+            for name, read in _READERS.items()
+            if any(getattr(c, name) is not None for c in conditions)
+        ]
+        self._vip = self._accepting([None if c.vip is None else [c.vip] for c in conditions])
+        self._queue = self._accepting([c.queue for c in conditions])
+        self._cause = self._accepting([c.cause for c in conditions])
+        below = [
+            None
+            if c.category is None
+            else [name for name, above in agreement.ancestors.items() if not above.isdisjoint(c.category)]
+            for c in conditions
+        ]
+        self._category = self._accepting(below)
+        self._flags_any, self._no_flags_any = self._accepting([c.flags_any for c in conditions], add_free=False)
+        self._flags_none, _ = self._accepting([c.flags_none for c in conditions], add_free=False)
+        residues = [_Residue(c, hours) for c in conditions]
+        self._residues: list[_Residue | None] = [None if r.empty else r for r in residues]
+
+    @staticmethod
+    def _accepting(
+        wanted: Sequence[Sequence[object] | None], *, add_free: bool = True
+    ) -> tuple[dict[object, int], int]:
+        """value -> rules that accept it, and the rules that accept any (part of each, unless `add_free` is off)."""
+        free = 0
+        by_value: dict[object, int] = {}
+        for number, values in enumerate(wanted):
+            if values is None:
+                free |= 1 << number
+            for value in values or ():
+                by_value[value] = by_value.get(value, 0) | 1 << number
+        if add_free:
+            by_value = {value: mask | free for value, mask in by_value.items()}
+        return by_value, free
+
+    def matching(self, facts: TicketFacts, queue: str | None, cause: str | None, at: int) -> Iterator[int]:
+        """The numbers of the rules that hold at that instant, in order."""
+        mask = self._all
+        for read, by_value, free in self._fields:
+            mask &= by_value.get(read(facts), free)
+        by_value, free = self._category
+        mask &= by_value.get(facts.category, free)
+        by_value, free = self._vip
+        mask &= by_value.get(facts.vip, free)
+        by_value, free = self._queue
+        mask &= by_value.get(queue, free)
+        by_value, free = self._cause
+        mask &= by_value.get(cause, free)
+        any_of, none_of = self._no_flags_any, 0
+        for flag in facts.flags:
+            any_of |= self._flags_any.get(flag, 0)
+            none_of |= self._flags_none.get(flag, 0)
+        mask &= any_of & ~none_of
+        residues = self._residues
+        while mask:
+            lowest = mask & -mask
+            number = lowest.bit_length() - 1
+            residue = residues[number]
+            if residue is None or residue.holds(facts, at):
+                yield number
+            mask ^= lowest
+
+
+class Policy:
+    """An agreement as the router uses it. Raises ValueError when its duty queue or a rule's candidate is not there."""
+
+    def __init__(self, version: str, agreement: Agreement, calendars: Mapping[str, Calendar]) -> None:
+        self.version = version
+        self.agreement = agreement
+        self.calendars = calendars
+        self.hours = {name: Hours(calendar) for name, calendar in calendars.items()}
+        contracts = {
+            name: Contract(name, partner, self.hours[partner.calendar], calendars[partner.calendar], agreement)
+            for name, partner in agreement.partners.items()
+        }
+        self.queues: dict[str, QueuePlan] = {}
+        self.partner_queues: dict[str, list[str]] = {name: [] for name in contracts}
+        for name, queue in agreement.queues.items():
+            contract = contracts[queue.partner] if queue.partner is not None else None
+            named = [self.hours[queue.calendar]] if queue.calendar is not None else []
+            if contract is not None:
+                self.partner_queues[contract.name].append(name)
+                if contract.hours not in named:
+                    named.append(contract.hours)
+            self.queues[name] = QueuePlan(name, queue, tuple(named), contract)
+        routing = agreement.routing
+        self.group_queues = routing.group_queues
+        self.ping_pong_after = routing.ping_pong_after
+        self.ping_pong_queue = self._known(routing.ping_pong_queue) if routing.ping_pong_queue else None
+        self.duty = self._known(routing.duty_queue)
+        self.people_decide = agreement.transfers.source_reassignment == "acknowledges"
+        self.triage = next(
+            (q for q in self.queues.values() if q.internal and q.enabled and q.owner_role == agreement.intake_duty),
+            None,
+        )
+        self.rules = routing.rules
+        self.candidates = [[c if c == GROUP else self._known(c).name for c in rule.to] for rule in routing.rules]
+        self.names_abstained = [ABSTAINED in (rule.when.flags_any or ()) for rule in routing.rules]
+        self.index = RuleIndex(routing.rules, self.hours, agreement)
+        self._change_from = self._change_until = 0
+
+    def _known(self, queue: str) -> QueuePlan:
+        plan = self.queues.get(queue)
+        if plan is None:
+            raise ValueError(f"agreement {self.version}: routing names queue {queue!r}, which is not defined")
+        return plan
+
+    def next_change(self, at: int) -> int | None:
+        """The first instant after `at` at which a calendar opens or closes: a decision may turn out otherwise then."""
+        if not self._change_from <= at < self._change_until:
+            self._change_from = at
+            self._change_until = min((hours.next_change(at) for hours in self.hours.values()), default=_NEVER)
+        return None if self._change_until >= _NEVER else self._change_until
+
+
+GROUP: Final = "group"
+"""The candidate of a rule that stands for the queue of the source's group."""
+ABSTAINED: Final = "abstained"
+"""The flag that the router adds to the facts of a ticket whose classification abstained."""

@@ -1,0 +1,298 @@
+"""What the router knows of one ticket, and how each event changes it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Final
+
+import msgspec
+
+from ticket_contracts.classification import TicketClassified
+from ticket_contracts.cloudevents import Instant
+from ticket_contracts.routing import Purpose, TicketFacts
+from ticket_contracts.tickets import ENDED, Kind, TicketNormalized
+from ticket_contracts.transfers import (
+    TransferCompleted,
+    TransferDeclined,
+    TransferEvent,
+    TransferExpired,
+    TransferRequested,
+    TransferWithdrawn,
+)
+from ticket_router.domain.decide import HOURLY, Request
+from ticket_router.domain.policy import ABSTAINED
+
+_KEPT_HISTORY: Final = 20
+
+
+class Normalized(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Of the normalized ticket, what rules may ask."""
+
+    source: str
+    channel: str
+    customer: str | None = None
+    site: str | None = None
+    language: str | None = None
+    vip: bool = False
+    group: str | None = None
+    service: str | None = None
+    status: str = "new"
+    flags: list[str] = []
+    created_at: Instant | None = None
+
+
+class Classified(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Of the classification, what rules may ask."""
+
+    category: str | None
+    kind: Kind
+    priority: str
+    impact: str
+    urgency: str
+    tier: int
+    flags: list[str] = []
+
+
+class Reservation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A place that the newest decision holds until somebody acknowledges. transfer_id: None until handoff opens one."""
+
+    queue: str
+    purpose: Purpose
+    cause: str
+    transfer_id: str | None = None
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An open question of handoff: where to?"""
+
+    transfer_id: str
+    cause: str
+    tried: list[str] = []
+    sender_queue: str | None = None
+    target_group: str | None = None
+
+
+class Transfer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The transfer that is under way."""
+
+    transfer_id: str
+    cause: str
+
+
+class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One ticket. known_at: the newest instant of what is known of it: nothing is decided for an earlier one.
+
+    at: the queue that owns it. pending: the place reserved by the newest decision. routed: it has been decided since
+    it began or was reopened. reopened: the next decision follows a reopening. look_at: when to decide anew without an
+    event. history: queues that had it, oldest first, the duty queue and moves by the hour apart.
+    """
+
+    ticket_version: int = 0
+    classification_version: int = 0
+    sequence: int = 0
+    decision: int = 0
+    known_at: Instant | None = None
+    normalized: Normalized | None = None
+    classified: Classified | None = None
+    at: str | None = None
+    pending: Reservation | None = None
+    transfer: Transfer | None = None
+    ask: Ask | None = None
+    history: list[str] = []
+    transfers: int = 0
+    routed: bool = False
+    reopened: bool = False
+    ended: bool = False
+    look_at: Instant | None = None
+
+    def learn_ticket(self, event: TicketNormalized) -> bool:
+        """A newer version of the ticket. Returns whether something changed that a decision rests on."""
+        requester = event.requester
+        before = self.normalized
+        self.ticket_version = event.ticket_version
+        self.normalized = Normalized(
+            source=event.source,
+            channel=event.channel,
+            customer=event.customer,
+            site=requester.site,
+            language=event.language if event.language is not None else requester.language,
+            vip=requester.vip,
+            group=event.group,
+            service=event.service,
+            status=event.status,
+            flags=event.flags,
+            created_at=event.created_at,
+        )
+        if event.status in ENDED:
+            self._end()
+        elif self.ended or (event.lifecycle == "reopened" and self.routed):
+            self._end()
+            self.ended, self.routed, self.reopened = False, False, True
+        return before is not None and _asked_anew(before) != _asked_anew(self.normalized)
+
+    def learn_classification(self, event: TicketClassified) -> bool:
+        """A newer classification. Returns whether it differs."""
+        before = self.classified
+        self.classification_version = event.classification_version
+        self.classified = Classified(
+            category=event.category,
+            kind=event.kind,
+            priority=event.priority,
+            impact=event.impact,
+            urgency=event.urgency,
+            tier=event.tier,
+            flags=[*event.flags, ABSTAINED] if event.abstained and ABSTAINED not in event.flags else event.flags,
+        )
+        return before is not None and before != self.classified
+
+    def learn_transfer(self, event: TransferEvent, duty_queue: str) -> None:
+        """A step of handoff's. duty_queue: of the agreement in force."""
+        self.sequence = event.sequence
+        match event:
+            case TransferRequested():
+                self._requested(event)
+            case TransferDeclined() | TransferExpired():
+                self._release(event.transfer_id, event.queue)
+            case TransferWithdrawn():
+                self._release(event.transfer_id, event.queue)
+                if self.ask is not None and self.ask.transfer_id == event.transfer_id:
+                    self.ask = None
+                if self.transfer is not None and self.transfer.transfer_id == event.transfer_id:
+                    self.transfer = None
+            case TransferCompleted():
+                self._arrive(event.queue, duty_queue)
+
+    def _requested(self, event: TransferRequested) -> None:
+        if self.ended:
+            return
+        self.transfer = Transfer(transfer_id=event.transfer_id, cause=event.cause)
+        if event.asks:
+            self.ask = Ask(
+                transfer_id=event.transfer_id,
+                cause=event.cause,
+                tried=event.tried,
+                sender_queue=event.sender_queue,
+                target_group=event.target_group,
+            )
+            return
+        held = self.pending
+        # Handoff opens a transfer from our own word; a first decision's is told from a proposal's by its cause.
+        first = event.cause in ("first", "reopened")
+        if held is not None and held.transfer_id is None and first == (held.purpose == "first"):
+            self.pending = msgspec.structs.replace(held, transfer_id=event.transfer_id)
+
+    def _release(self, transfer_id: str, queue: str | None) -> None:
+        """An offer came to nothing. A withdrawal without a queue (none was offered yet) means the open reservation."""
+        held = self.pending
+        if held is not None and held.transfer_id == transfer_id and queue in (None, held.queue):
+            self.pending = None
+
+    def _arrive(self, queue: str, duty_queue: str) -> None:
+        """The ownership moved. A newer reservation elsewhere stays: its transfer is still to come."""
+        if self.ended:
+            return
+        arrived = self.pending if self.pending is not None and self.pending.queue == queue else None
+        cause = arrived.cause if arrived is not None else self.transfer.cause if self.transfer is not None else "first"
+        if cause not in ("first", "reopened"):
+            self.transfers += 1
+        if queue != duty_queue and (not self.history or self.history[-1] != queue):
+            kept = self.history[:-1] if cause in HOURLY else self.history
+            self.history = [*kept, queue][-_KEPT_HISTORY:]
+        self.at = queue
+        if arrived is not None:
+            self.pending = None
+        self.transfer = self.ask = None
+
+    def _end(self) -> None:
+        self.at = self.pending = self.ask = self.transfer = self.look_at = None
+        self.ended, self.reopened = True, False
+
+    def decided(self, reservation: Reservation, look_again_at: dt.datetime | None) -> None:
+        """The newest decision: its place is reserved, an older reservation is given up."""
+        self.decision += 1
+        self.pending = reservation
+        self.look_at = look_again_at
+        self.routed = True
+        self.reopened = False
+
+    @property
+    def known(self) -> bool:
+        """Whether both halves of the join are there."""
+        return self.normalized is not None and self.classified is not None
+
+    @property
+    def where(self) -> str | None:
+        """The queue that has it or is to have it."""
+        return self.pending.queue if self.pending is not None else self.at
+
+    @property
+    def holding(self) -> frozenset[str]:
+        """The queues whose load counts it."""
+        if self.pending is None:
+            return frozenset() if self.at is None else frozenset((self.at,))
+        return frozenset((self.pending.queue,)) if self.at is None else frozenset((self.at, self.pending.queue))
+
+    def facts(self, at: dt.datetime, group: str | None = None) -> TicketFacts:
+        """What rules may ask at that instant. group: in place of the ticket's own. Both halves must be known."""
+        ticket, judged = self.normalized, self.classified
+        if ticket is None or judged is None:
+            raise ValueError("the facts of a ticket need its normalized version and its classification")
+        created = ticket.created_at
+        return TicketFacts(
+            source=ticket.source,
+            channel=ticket.channel,
+            kind=judged.kind,
+            category=judged.category,
+            priority=judged.priority,
+            impact=judged.impact,
+            urgency=judged.urgency,
+            tier=judged.tier,
+            flags=judged.flags if not ticket.flags else sorted({*judged.flags, *ticket.flags}),
+            customer=ticket.customer,
+            site=ticket.site,
+            language=ticket.language,
+            vip=ticket.vip,
+            group=ticket.group if group is None else group,
+            service=ticket.service,
+            status=ticket.status,
+            age_seconds=0 if created is None else max(0, int((at - created).total_seconds())),
+            transfers=self.transfers,
+        )
+
+    def first_request(self, at: dt.datetime) -> Request:
+        """A new ticket, or one that was reopened."""
+        return Request(
+            facts=self.facts(at),
+            purpose="first",
+            cause="reopened" if self.reopened else "first",
+            history=self.history,
+            holding=self.holding,
+        )
+
+    def answer_request(self, ask: Ask, at: dt.datetime) -> Request:
+        """Handoff's question. It leaves the queue of its sender, and goes to none that was tried."""
+        return Request(
+            facts=self.facts(at, ask.target_group if ask.cause == "source" else None),
+            purpose="transfer",
+            cause=ask.cause,
+            current=ask.sender_queue,
+            tried=ask.tried,
+            history=self.history,
+            holding=self.holding,
+        )
+
+    def proposal_request(self, cause: str, at: dt.datetime) -> Request:
+        """The router's own: does it still belong where it is?"""
+        return Request(
+            facts=self.facts(at),
+            purpose="reroute",
+            cause=cause,
+            current=self.where,
+            history=self.history,
+            holding=self.holding,
+        )
+
+
+def _asked_anew(facts: Normalized) -> tuple[object, ...]:
+    """What of a ticket a decision rests on. The group is handoff's to ask about; the status is not a place."""
+    return facts.customer, facts.site, facts.language, facts.vip, facts.service, facts.flags, facts.channel
