@@ -1,0 +1,54 @@
+"""What is due when, for a million tickets: exact for the hour at hand, by the hour beyond it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+
+_HOUR = 3600
+
+
+class DueQueue:
+    """Tickets by the instant (unix seconds) that something of theirs is due.
+
+    Entries are never taken out: the true instant is asked for when an entry comes up, and one that is not true is
+    dropped. So whoever changes a ticket's instant adds it anew. A ticket beyond the next hours costs one reference in
+    its hour's list, where a heap of pairs would take ten times that.
+    """
+
+    def __init__(self, true_due: Callable[[str], int]) -> None:
+        """true_due: a ticket's instant as it stands, 0 for none."""
+        self._true_due = true_due
+        self._near: list[tuple[int, str]] = []
+        self._horizon = 0
+        self._far: dict[int, list[str]] = {}
+        self._hours: list[int] = []
+
+    def add(self, due: int, ticket: str) -> None:
+        if due < self._horizon:
+            heappush(self._near, (due, ticket))
+            return
+        hour = due // _HOUR
+        waiting = self._far.get(hour)
+        if waiting is None:
+            self._far[hour] = [ticket]
+            heappush(self._hours, hour)
+        else:
+            waiting.append(ticket)
+
+    def first(self) -> tuple[int, str] | None:
+        """The earliest (due, ticket), by due and then by ticket; None when nothing is."""
+        while True:
+            near = self._near
+            while near:
+                due, ticket = near[0]
+                if self._true_due(ticket) == due:
+                    return due, ticket
+                heappop(near)
+            if not self._hours:
+                return None
+            hour = heappop(self._hours)
+            self._horizon = (hour + 1) * _HOUR
+            found = {(self._true_due(ticket), ticket) for ticket in self._far.pop(hour)}
+            self._near = [(due, ticket) for due, ticket in found if due // _HOUR == hour]
+            heapify(self._near)

@@ -1,0 +1,204 @@
+"""What one version of the agreement says of clocks, compiled: calendars, thresholds, and which policy a ticket falls
+under.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Protocol
+
+import msgspec
+
+from business_calendar import ALWAYS_OPEN, Calendar
+from sla_monitor.domain.state import Facts, Phase, Standing
+from ticket_contracts.agreement import Agreement, Condition, matches
+from ticket_contracts.agreement.model import Policy
+from ticket_contracts.agreement.model import Threshold as AgreedThreshold
+from ticket_contracts.routing import TicketFacts
+
+KINDS = ("first_response", "next_response", "resolution", "periodic_update", "underpinning")
+"""The clocks of a ticket, in the order that they are decided in: a periodic update waits for the first response."""
+
+ACKNOWLEDGEMENT = "transfer_acknowledgement"
+TRANSFER = "transfer"
+
+_HOLDERS = ("queue", "group")
+_TIMED = ("open", "closed", "closing", "age_at_least_minutes")
+_CACHED = 4096
+
+
+class Threshold(msgspec.Struct, frozen=True):
+    """A warning. seconds: time left, in business time or on the wall. used: seconds of the goal used up, where it is
+    a share.
+    """
+
+    seconds: int
+    wall: bool
+    used: int | None = None
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """How a clock counts. pause_on, stop_on: statuses. holders: of `queue` and `group` those whose change resets it.
+
+    recalculate: a running clock follows the agreement in force, and does not keep the version it began under.
+    """
+
+    calendar: Calendar
+    calendar_name: str | None = None
+    pause_on: frozenset[str] = frozenset()
+    stop_on: frozenset[str] = frozenset()
+    warn: tuple[AgreedThreshold, ...] = ()
+    holders: tuple[str, ...] = ()
+    recalculate: bool = False
+
+    def thresholds(self, goal: int) -> list[Threshold]:
+        """Of a goal of so many seconds: those that mean the same are one. Latest last."""
+        found: dict[tuple[int, bool], Threshold] = {}
+        for agreed in self.warn:
+            if agreed.left_seconds is not None:
+                threshold = Threshold(agreed.left_seconds, agreed.wall)
+            else:
+                used = math.ceil(goal * (agreed.used_share or 0))
+                threshold = Threshold(max(goal - used, 1), False, used)
+            found.setdefault((threshold.seconds, threshold.wall), threshold)
+        return sorted(found.values(), key=lambda threshold: (-threshold.seconds, threshold.wall))
+
+    def counts_as(self, other: Terms) -> bool:
+        """Whether clocks count alike under both, though they may stand in two versions of the agreement."""
+        return (self.calendar is other.calendar or self.calendar.spec == other.calendar.spec) and (
+            self.pause_on,
+            self.stop_on,
+            self.warn,
+        ) == (other.pause_on, other.stop_on, other.warn)
+
+    def phase(self, kind: str, standing: Standing) -> Phase:
+        """What a clock of this kind does while the ticket stands like this."""
+        status = standing.facts.status
+        if status in ("merged", "deleted"):
+            return Phase.CANCEL
+        if kind == "first_response" and standing.first_answer:
+            return Phase.STOP
+        if kind == "next_response" and not standing.asked:
+            return Phase.STOP
+        return self.counting(status)
+
+    def counting(self, status: str) -> Phase:
+        """By the status alone. A closed ticket stops every clock, whatever the policy names."""
+        if status in self.stop_on or status == "closed":
+            return Phase.STOP
+        if status in self.pause_on or status in ("merged", "deleted"):
+            return Phase.PAUSE
+        return Phase.RUN
+
+
+WALL = Terms(calendar=ALWAYS_OPEN)
+"""How the clocks of transfers count."""
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """The policy and the goal that a ticket falls under. goal: seconds."""
+
+    policy: str
+    goal: int
+
+
+class Rules:
+    """One version of the agreement, as far as clocks go."""
+
+    def __init__(self, version: str, agreement: Agreement, calendars: Mapping[str, Calendar]) -> None:
+        self.version = version
+        self.total_seconds = agreement.transfers.total_seconds
+        self._ancestors = agreement.ancestors
+        self._calendars = calendars
+        self._policies = agreement.sla
+        self._terms = {name: _terms(policy, calendars) for name, policy in agreement.sla.items()}
+        self.recalculates = any(terms.recalculate for terms in self._terms.values())
+        conditions = [c for policy in agreement.sla.values() for c in (policy.when, *(g.when for g in policy.goals))]
+        self.mentions_status = any(condition.status is not None for condition in conditions)
+        self._cachable = not any(getattr(condition, name) is not None for condition in conditions for name in _TIMED)
+        self._chosen: dict[tuple[str, Facts], dict[str, Choice]] = {}
+
+    def terms(self, policy: str) -> Terms | None:
+        """Of a policy's clock; None where this version has no such policy."""
+        return self._terms.get(policy)
+
+    def choose(self, source: str, facts: Facts, created: int) -> dict[str, Choice]:
+        """Kind -> what its clock runs by: the first policy, and in it the first goal, whose conditions hold.
+
+        Conditions about the hour are read at the ticket's creation, so that a clock does not come and go with the hour.
+        """
+        if not self.mentions_status:
+            facts = msgspec.structs.replace(facts, status="new")
+        key = (source, facts)
+        chosen = self._chosen.get(key) if self._cachable else None
+        if chosen is None:
+            chosen = self._choose(source, facts, created)
+            if len(self._chosen) >= _CACHED:
+                self._chosen.clear()
+            self._chosen[key] = chosen
+        return chosen
+
+    def _choose(self, source: str, facts: Facts, created: int) -> dict[str, Choice]:
+        asked = ticket_facts(source, facts)
+        at = datetime.fromtimestamp(created, UTC)
+        chosen: dict[str, Choice] = {}
+
+        def holds(condition: Condition) -> bool:
+            return matches(condition, asked, at, self._calendars, ancestors=self._ancestors, queue=facts.queue)
+
+        for name, policy in self._policies.items():
+            if policy.clock not in chosen and holds(policy.when):
+                goal = next((goal.seconds for goal in policy.goals if holds(goal.when)), None)
+                if goal is not None:
+                    chosen[policy.clock] = Choice(name, goal)
+        return chosen
+
+
+class Rulebook(Protocol):
+    """The versions of the agreement. Both raise ticket_runtime's Transient while a version is awaited."""
+
+    def in_force(self, at_us: int) -> Rules: ...
+    def version(self, version: str) -> Rules: ...
+
+
+def ticket_facts(source: str, facts: Facts) -> TicketFacts:
+    """The facts as conditions of the agreement ask for them."""
+    return TicketFacts(
+        source=source,
+        channel=facts.channel,
+        kind=facts.kind,
+        category=facts.category,
+        priority=facts.priority or "",
+        impact=facts.impact,
+        urgency=facts.urgency,
+        tier=facts.tier,
+        flags=sorted({*facts.flags, *facts.reported_flags}),
+        customer=facts.customer,
+        site=facts.site,
+        language=facts.language,
+        vip=facts.vip,
+        group=facts.group,
+        service=facts.service,
+        status=facts.status,
+    )
+
+
+def _terms(policy: Policy, calendars: Mapping[str, Calendar]) -> Terms:
+    mentioned = {name for c in _conditions(policy) for name in _HOLDERS if getattr(c, name) is not None}
+    return Terms(
+        calendar=calendars[policy.calendar] if policy.calendar is not None else ALWAYS_OPEN,
+        calendar_name=policy.calendar,
+        pause_on=frozenset(policy.pause_on),
+        stop_on=frozenset(policy.stop_on),
+        warn=tuple(policy.warn),
+        holders=tuple(name for name in _HOLDERS if name in mentioned) if policy.clock == "underpinning" else (),
+        recalculate=policy.on_change == "recalculate",
+    )
+
+
+def _conditions(policy: Policy) -> Iterable[Condition]:
+    yield policy.when
+    for goal in policy.goals:
+        yield goal.when

@@ -1,0 +1,478 @@
+"""The work of one task: inputs become entries of a ticket's history, the core decides, its events and the packed
+state go out.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from sla_monitor.domain import clocks, transfers
+from sla_monitor.domain.due import DueQueue
+from sla_monitor.domain.rules import Rules
+from sla_monitor.domain.state import (
+    FIELDS,
+    Entry,
+    Facts,
+    Origin,
+    Standing,
+    Ticket,
+    Waiting,
+    due_of,
+    pack,
+    unpack,
+)
+from ticket_contracts import topics
+from ticket_contracts.agreement import Published
+from ticket_contracts.agreement.calendars import compile_calendars
+from ticket_contracts.classification import TicketClassified
+from ticket_contracts.cloudevents import Instant
+from ticket_contracts.routing import Purpose, TicketRouted
+from ticket_contracts.sla import ClockEvent
+from ticket_contracts.tickets import TicketNormalized
+from ticket_contracts.transfers import (
+    TransferAccepted,
+    TransferCompleted,
+    TransferDeclined,
+    TransferEvent,
+    TransferExpired,
+    TransferOffered,
+    TransferRequested,
+    TransferWithdrawn,
+)
+from ticket_runtime.task import Outputs, Poison, Record
+
+INPUTS = [topics.NORMALIZED, topics.CLASSIFIED, topics.ROUTED, topics.TRANSFERS]
+LATE_AFTER = timedelta(seconds=1)
+ABSTAINED = "abstained"
+"""The flag that conditions of the agreement know an abstained classification by."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_EARLIEST_CREATION = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp())
+"""Before it, a source's `created_at` is a default of some software, not an instant."""
+_AGREEMENT_KEY = b"~agreement"
+"""Of the record of state that says which agreement running clocks were last brought to; no ticket's id looks like
+it.
+"""
+
+
+class Agreements(Protocol):
+    """The runtime's view of `desk.agreement`. Both raise Transient while a version is awaited."""
+
+    def in_force(self, at: datetime) -> Published: ...
+    def version(self, version: str) -> Published: ...
+
+
+class _Requester(msgspec.Struct):
+    language: str | None = None
+    site: str | None = None
+    vip: bool = False
+
+
+class _Comment(msgspec.Struct):
+    author_role: Literal["customer", "agent", "system"]
+    visibility: Literal["public", "internal"]
+    at: Instant
+
+
+class _Normalized(msgspec.Struct):
+    """Of `TicketNormalized` what clocks need: the text is stepped over, not read."""
+
+    ticket: str
+    decided_for: Instant
+    ticket_version: int
+    changed: list[str]
+    channel: str = "api"
+    language: str | None = None
+    comments: list[_Comment] = []
+    requester: _Requester = _Requester()
+    customer: str | None = None
+    status: str = "new"
+    service: str | None = None
+    group: str | None = None
+    flags: tuple[str, ...] = ()
+    created_at: Instant | None = None
+    updated_at: Instant | None = None
+
+
+class _Classified(msgspec.Struct):
+    ticket: str
+    decided_for: Instant
+    classification_version: int
+    category: str | None
+    kind: str
+    impact: str
+    urgency: str
+    priority: str
+    tier: int
+    flags: tuple[str, ...] = ()
+    abstained: bool = False
+
+
+class _Routed(msgspec.Struct):
+    ticket: str
+    decided_for: Instant
+    ticket_version: int
+    classification_version: int
+    decision: int
+    queue: str
+    purpose: Purpose
+
+
+_TRANSFERS: dict[bytes, type[TransferEvent]] = {
+    event.TYPE.encode(): event
+    for event in (
+        TransferRequested,
+        TransferOffered,
+        TransferAccepted,
+        TransferDeclined,
+        TransferExpired,
+        TransferWithdrawn,
+        TransferCompleted,
+    )
+}
+
+
+class Rulebook:
+    """The agreement's versions, each compiled once."""
+
+    def __init__(self, agreements: Agreements) -> None:
+        self._agreements = agreements
+        self._compiled: dict[str, Rules] = {}
+
+    def in_force(self, at_us: int) -> Rules:
+        return self._rules(self._agreements.in_force(clocks.instant_us(at_us)))
+
+    def version(self, version: str) -> Rules:
+        rules = self._compiled.get(version)
+        return rules if rules is not None else self._rules(self._agreements.version(version))
+
+    def effective_us(self, version: str) -> int:
+        return _microseconds(self._agreements.version(version).effective_at)
+
+    def _rules(self, published: Published) -> Rules:
+        rules = self._compiled.get(published.version)
+        if rules is None:
+            rules = Rules(published.version, published.agreement, compile_calendars(published.agreement))
+            self._compiled[published.version] = rules
+        return rules
+
+
+def _always_replaying() -> datetime | None:
+    return None
+
+
+class SlaWork:
+    """The clocks of one task's tickets. State is packed by ticket, exactly as in the changelog.
+
+    present: the desk's wall clock, to tell what is late; None while a replay leads the clock: a step fires a whole
+    grain of time at once, and nothing in it is late.
+    """
+
+    def __init__(self, agreements: Agreements, present: Callable[[], datetime | None] = _always_replaying) -> None:
+        self._book = Rulebook(agreements)
+        self._present = present
+        self._tickets: dict[str, bytes] = {}
+        self._queue: DueQueue | None = None
+        self._followed: str | None = None
+        self._handlers: dict[bytes, Callable[[Record, str, Outputs], None]] = {
+            TicketNormalized.TYPE.encode(): self._normalized,
+            TicketClassified.TYPE.encode(): self._classified,
+            TicketRouted.TYPE.encode(): self._routed,
+            **dict.fromkeys(_TRANSFERS, self._transfer),
+        }
+
+    # The runtime's side.
+
+    def restore(self, key: bytes, value: bytes | None) -> None:
+        if key == _AGREEMENT_KEY:
+            self._followed = value.decode() if value is not None else None
+        elif value is None:
+            self._tickets.pop(key.decode(), None)
+        else:
+            self._tickets[key.decode()] = value
+
+    def handle(self, record: Record, out: Outputs) -> None:
+        """Raises Poison for a value that is not the event its headers name."""
+        handler = self._handlers.get(record.headers.get("ce_type", b""))
+        if handler is None:
+            return
+        try:
+            handler(record, record.headers.get("ce_id", b"").decode(), out)
+        except msgspec.DecodeError as error:
+            event = record.headers["ce_type"].decode()
+            raise Poison(f"the value is no {event}: {error}; publish it in the form of its schema") from error
+
+    def fire(self, now: datetime, out: Outputs) -> None:
+        until = _microseconds(now) // 1_000_000
+        self._follow_agreement(_microseconds(now), out)
+        queue = self._due_queue()
+        while (first := queue.first()) is not None and first[0] <= until:
+            due, name = first
+            ticket, events = clocks.fire(name, unpack(self._tickets[name]), due, self._book)
+            self._finish(name, ticket, events, out, now)
+
+    def next_due(self) -> datetime | None:
+        first = self._due_queue().first()
+        return clocks.instant(first[0]) if first is not None else None
+
+    # For the outside: read only.
+
+    @property
+    def book(self) -> Rulebook:
+        return self._book
+
+    def ticket(self, name: str) -> Ticket | None:
+        """A copy of what is remembered of a ticket; None when it is not this task's."""
+        packed = self._tickets.get(name)
+        return unpack(packed) if packed is not None else None
+
+    def tickets(self) -> Iterator[tuple[str, Ticket]]:
+        for name, packed in self._tickets.items():
+            yield name, unpack(packed)
+
+    # Inputs.
+
+    def _normalized(self, record: Record, cause: str, out: Outputs) -> None:
+        event = _normalized.decode(_value(record))
+        ticket = self._remembered(event.ticket)
+        if event.ticket_version <= ticket.ticket_version:
+            return
+        decided_us = _microseconds(event.decided_for)
+        first = ticket.ticket_version == 0
+        if first:
+            ticket.created = _creation(event, decided_us)
+        at = max(_happened(event, decided_us, first), ticket.created)
+        standing = clocks.standing_of(ticket)
+        facts = standing.facts
+        delta = _delta(
+            facts,
+            msgspec.structs.replace(
+                facts,
+                status=event.status,
+                channel=event.channel,
+                customer=event.customer,
+                site=event.requester.site,
+                language=event.language if event.language is not None else event.requester.language,
+                vip=event.requester.vip,
+                group=event.group,
+                service=event.service,
+                reported_flags=event.flags,
+            ),
+        )
+        if first and facts.status == event.status:
+            delta = [FIELDS.index("status"), event.status, *delta]
+        entries = _comments(event, ticket, at, decided_us)
+        if delta or first:
+            entries.insert(0, Entry(at, decided_us - at * 1_000_000, Origin.TICKET, event.ticket_version, delta))
+        ticket, events = self._before(event.ticket, ticket, at)
+        ticket.ticket_version = event.ticket_version
+        self._apply(event.ticket, ticket, entries, standing, cause, events, out)
+
+    def _classified(self, record: Record, cause: str, out: Outputs) -> None:
+        event = _classified.decode(_value(record))
+        ticket = self._remembered(event.ticket)
+        if event.classification_version <= ticket.classification_version:
+            return
+        decided_us = _microseconds(event.decided_for)
+        at = decided_us // 1_000_000
+        standing = clocks.standing_of(ticket)
+        flags = event.flags
+        if event.abstained and ABSTAINED not in flags:
+            flags = (*flags, ABSTAINED)
+        delta = _delta(
+            standing.facts,
+            msgspec.structs.replace(
+                standing.facts,
+                kind=event.kind,
+                category=event.category,
+                priority=event.priority,
+                impact=event.impact,
+                urgency=event.urgency,
+                tier=event.tier,
+                flags=flags,
+            ),
+        )
+        entry = Entry(at, decided_us - at * 1_000_000, Origin.CLASSIFIED, event.classification_version, delta)
+        ticket, events = self._before(event.ticket, ticket, at)
+        ticket.classification_version = event.classification_version
+        self._apply(event.ticket, ticket, [entry] if delta else [], standing, cause, events, out)
+
+    def _routed(self, record: Record, cause: str, out: Outputs) -> None:
+        event = _routed.decode(_value(record))
+        ticket = self._remembered(event.ticket)
+        if event.decision <= ticket.decision or event.purpose != "first":
+            return
+        decided_us = _microseconds(event.decided_for)
+        ticket, events = self._before(event.ticket, ticket, decided_us // 1_000_000)
+        ticket.decision = event.decision
+        ticket.waiting = [
+            *ticket.waiting,
+            Waiting(event.decision, decided_us, event.queue, event.ticket_version, event.classification_version),
+        ]
+        standing = clocks.standing_of(ticket)
+        entries = _moved(standing, Origin.ROUTED, event.queue, event.decision, decided_us)
+        self._apply(event.ticket, ticket, entries, standing, cause, events, out)
+
+    def _transfer(self, record: Record, cause: str, out: Outputs) -> None:
+        event = _transfer_decoders[record.headers["ce_type"]].decode(_value(record))
+        ticket = self._remembered(event.ticket)
+        if event.sequence <= ticket.transfer_sequence:
+            return
+        decided_us = _microseconds(event.decided_for)
+        ticket, events = transfers.step(event.ticket, ticket, event, decided_us, self._book, cause)
+        standing, entries = Standing(), []
+        if isinstance(event, TransferCompleted):
+            standing = clocks.standing_of(ticket)
+            entries = _moved(standing, Origin.MOVED, event.queue, event.sequence, decided_us)
+        self._apply(event.ticket, ticket, entries, standing, cause, events, out)
+
+    # What they have in common.
+
+    def _remembered(self, name: str) -> Ticket:
+        packed = self._tickets.get(name)
+        return unpack(packed) if packed is not None else Ticket()
+
+    def _before(self, name: str, ticket: Ticket, at: int) -> tuple[Ticket, list[ClockEvent]]:
+        """What was due before an event of `at`, said under the versions that were known until then."""
+        ticket, events = clocks.fire(name, ticket, at, self._book)
+        return copy.copy(ticket), events
+
+    def _apply(
+        self,
+        name: str,
+        ticket: Ticket,
+        entries: list[Entry],
+        standing: Standing,
+        cause: str,
+        events: list[ClockEvent],
+        out: Outputs,
+    ) -> None:
+        said = events
+        if entries:
+            ticket, events = clocks.apply(name, ticket, entries, standing, self._book, cause)
+            said = [*said, *events]
+        if ticket.waiting:
+            ticket, events = clocks.stated(name, ticket, self._book)
+            said = [*said, *events]
+        self._finish(name, ticket, said, out, self._present())
+
+    def _finish(self, name: str, ticket: Ticket, events: list[ClockEvent], out: Outputs, now: datetime | None) -> None:
+        present = now if self._present() is not None else None
+        for event in events:
+            if present is not None and event.due_at is not None and present - event.due_at > LATE_AFTER:
+                event = msgspec.structs.replace(event, late=True)
+            out.emit(topics.SLA_EVENTS, event)
+        packed = pack(ticket)
+        out.store(name.encode(), packed)
+        before = self._tickets.get(name)
+        self._tickets[name] = packed
+        if self._queue is not None and ticket.due and (before is None or due_of(before) != ticket.due):
+            self._queue.add(ticket.due, name)
+
+    def _due_queue(self) -> DueQueue:
+        """Made when first asked for, after the last record of state was restored."""
+        if self._queue is None:
+            self._queue = DueQueue(self._true_due)
+            for name, packed in self._tickets.items():
+                due = due_of(packed)
+                if due:
+                    self._queue.add(due, name)
+        return self._queue
+
+    def _true_due(self, name: str) -> int:
+        packed = self._tickets.get(name)
+        return due_of(packed) if packed is not None else 0
+
+    def _follow_agreement(self, now_us: int, out: Outputs) -> None:
+        """Bring running clocks whose policy asks for it to the agreement in force, at the instant it took effect."""
+        in_force = self._book.in_force(now_us)
+        followed = self._followed
+        if followed == in_force.version:
+            return
+        effective_us = self._book.effective_us(in_force.version)
+        if followed is not None:
+            if effective_us <= self._book.effective_us(followed):
+                return
+            if self._book.version(followed).recalculates:
+                for name, packed in list(self._tickets.items()):
+                    ticket, events = clocks.recalculate(name, unpack(packed), effective_us, self._book)
+                    if events:
+                        self._finish(name, ticket, events, out, None)
+        out.store(_AGREEMENT_KEY, in_force.version.encode())
+        self._followed = in_force.version
+
+
+_normalized = msgspec.json.Decoder(_Normalized)
+_classified = msgspec.json.Decoder(_Classified)
+_routed = msgspec.json.Decoder(_Routed)
+_transfer_decoders = {name: msgspec.json.Decoder(event) for name, event in _TRANSFERS.items()}
+
+
+def _value(record: Record) -> bytes:
+    if record.value is None:
+        raise Poison("the record has no value; events of a ticket are never deleted, publish its next version instead")
+    return record.value
+
+
+def _microseconds(at: datetime) -> int:
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def _creation(event: _Normalized, decided_us: int) -> int:
+    """What a ticket's clocks count from: the source's word where it is an instant before the first that we know of."""
+    decided = decided_us // 1_000_000
+    if event.created_at is not None:
+        created = _microseconds(event.created_at) // 1_000_000
+        if _EARLIEST_CREATION <= created <= decided:
+            return created
+    return decided
+
+
+def _happened(event: _Normalized, decided_us: int, first: bool) -> int:
+    """When it happened: the source's word where this version brings a new one that is not ahead of ours."""
+    decided = decided_us // 1_000_000
+    if event.updated_at is not None and (first or "updated_at" in event.changed):
+        return min(_microseconds(event.updated_at) // 1_000_000, decided)
+    return decided
+
+
+def _delta(before: Facts, after: Facts) -> list[Any]:
+    delta: list[Any] = []
+    if before != after:
+        for index, field in enumerate(FIELDS):
+            value = getattr(after, field)
+            if value != getattr(before, field):
+                delta += (index, value)
+    return delta
+
+
+def _moved(standing: Standing, origin: Origin, queue: str, version: int, decided_us: int) -> list[Entry]:
+    delta = _delta(standing.facts, msgspec.structs.replace(standing.facts, queue=queue))
+    at = decided_us // 1_000_000
+    return [Entry(at, decided_us - at * 1_000_000, origin, version, delta)] if delta else []
+
+
+def _comments(event: _Normalized, ticket: Ticket, at: int, decided_us: int) -> list[Entry]:
+    """Entries for the public comments that were not seen yet. Counts those seen in `ticket`, which it changes."""
+    public = [c for c in event.comments if c.visibility == "public" and c.author_role != "system"]
+    if len(public) == ticket.comments:
+        return []
+    ticket.comments = len(public)
+    settled = ticket.base.through if ticket.base is not None else 0
+    known: Counter[tuple[int, Origin]] = Counter((entry.at, entry.origin) for entry in ticket.history)
+    entries = []
+    for comment in public:
+        origin = Origin.ANSWERED if comment.author_role == "agent" else Origin.ASKED
+        said = min(max(_microseconds(comment.at) // 1_000_000, ticket.created), at)
+        if known[said, origin] > 0:
+            known[said, origin] -= 1
+        elif said >= settled:
+            entries.append(Entry(said, decided_us - said * 1_000_000, origin, event.ticket_version))
+    return entries
