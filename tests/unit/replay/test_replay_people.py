@@ -1,0 +1,49 @@
+"""Simulated people answer an offer the same way in every replay, and as often as their habit says."""
+
+from __future__ import annotations
+
+import msgspec
+
+from audit_history import a_true_history
+from relaydesk_replay.people import Habit, People
+from ticket_contracts import topics
+from ticket_contracts.ids import event_id
+from ticket_contracts.transfers import OfferMade
+
+OFFER = msgspec.json.decode(a_true_history().rows[topics.offers("first")][0].data, type=OfferMade)
+
+
+def _people(habit: Habit, seed: int = 1) -> People:
+    return People({"*": Habit(), "first": habit}, {"first": "owls"}, seed)
+
+
+def _offers(count: int) -> list[OfferMade]:
+    return [msgspec.structs.replace(OFFER, transfer_id=event_id("t", n)) for n in range(count)]
+
+
+def test_an_answer_repeats_the_digest_and_comes_within_the_habit() -> None:
+    answer = _people(Habit(after=60, until=120)).answer(OFFER)
+    assert answer is not None
+    at, principal, reply = answer
+    assert (principal, reply.action, reply.digest) == ("owls", "accept", OFFER.digest)
+    assert 60 <= (at - OFFER.decided_for).total_seconds() <= 120
+
+
+def test_the_same_offer_gets_the_same_answer() -> None:
+    assert _people(Habit(declines=0.5)).answer(OFFER) == _people(Habit(declines=0.5)).answer(OFFER)
+
+
+def test_habits_are_kept_over_many_offers() -> None:
+    people = _people(Habit(declines=0.3, silent=0.2))
+    answers = [people.answer(offer) for offer in _offers(2_000)]
+    silent = sum(answer is None for answer in answers)
+    declined = sum(answer is not None and answer[2].action == "decline" for answer in answers)
+    assert 330 < silent < 470
+    assert 520 < declined < 680
+    assert all(answer[2].reason for answer in answers if answer and answer[2].action == "decline")
+
+
+def test_who_is_not_named_answers_by_the_star() -> None:
+    answer = _people(Habit(silent=1.0)).answer(msgspec.structs.replace(OFFER, queue="second"))
+    assert answer is not None
+    assert answer[1] == "internal"
