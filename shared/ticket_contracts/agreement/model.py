@@ -1,4 +1,4 @@
-"""The agreement's form. What is checked across its parts stands in `check`; how a file becomes one, in `reading`."""
+"""The agreement's form. What is checked across its parts stands in `checking`; how a file becomes one, in `reading`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ SupportModel = Literal["internal", "partner", "automation"]
 
 
 class Party(Strict):
-    """Who signs. side: the company or an outsourced partner."""
+    """Who signs. side: the company or an outsourced partner. partner: whose contract it signs, a key of `partners`."""
 
     name: str
     side: Literal["company", "partner"]
+    partner: str | None = None
 
 
 class Category(Strict):
@@ -51,13 +52,18 @@ class Lexeme(Strict):
 
 
 class ClassificationRule(Strict):
-    """text: words in title and text. evidence: field -> the source's values. then: what it sets; the first rule that sets a
-    field wins it. confidence: 0 to 1, before the share of evidence is weighed in."""
+    """What it asks (all that is named must hold): text: words in title and text; evidence: field -> the source's values;
+    channel; people_at_least: the text speaks of so many people affected.
+
+    What it sets: the first rule that holds and sets a field wins it. For the category the strongest evidence wins, and a
+    rule whose category lost sets nothing else but its flags, which add up. confidence: 0 to 1, before the evidence is weighed in.
+    """
 
     name: Identifier
     text: Lexeme | None = None
     evidence: dict[Literal["category", "impact", "urgency", "priority", "service", "group"], list[str]] = {}
     channel: list[str] | None = None
+    people_at_least: int | None = Field(default=None, gt=0)
     category: Identifier | None = None
     kind: Literal["incident", "service_request", "question", "problem", "change"] | None = None
     impact: str | None = None
