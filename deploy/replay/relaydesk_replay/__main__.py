@@ -69,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--out", type=Path, help="also write every decision there, a sorted file per topic")
     replay.add_argument("--limit", type=int, help="the first so many tickets only")
     replay.add_argument("--agreement", type=Path, help="default: the log's own for a log, else the default desk's")
+    replay.add_argument(
+        "--directory", type=Path, default=RUN / "replay", help="for its data and logs (default %(default)s)"
+    )
     replay.add_argument("--seed", type=int, default=1, help="of the generated week and of the simulated people")
     replay.add_argument("--partitions", type=int, default=4, help="of topics keyed by ticket (default 4)")
     replay.set_defaults(run=_replay)
@@ -104,14 +107,13 @@ async def _run(options: argparse.Namespace, console: Console) -> int:
 
 async def _replay(options: argparse.Namespace, console: Console) -> int:
     began = time.monotonic()
-    if options.feed == "week":
-        feed = make_week(options.seed)
-    else:
-        feed = read_feed(Path(options.feed), options.limit)
-    log = feed.items[0].source == "servicenow" and options.feed != "week"
+    feed = make_week(options.seed) if options.feed == "week" else read_feed(Path(options.feed))
+    if options.limit is not None:
+        feed = feed.first(options.limit)
+    log = options.feed != "week" and all(item.source == "servicenow" for item in feed.items)
     agreement = options.agreement or AGREEMENTS / ("incident-log.yaml" if log else "default.yaml")
     plan = desks.Plan(
-        RUN / "replay", agreement, partitions=options.partitions, clock="stream", fresh=True, ephemeral=True
+        options.directory, agreement, partitions=options.partitions, clock="stream", fresh=True, ephemeral=True
     )
     out = options.out or plan.directory / "out"
     for stale in out.glob("*.jsonl"):

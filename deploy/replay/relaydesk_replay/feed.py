@@ -42,6 +42,11 @@ class Feed:
     def tickets(self) -> int:
         return len({item.thread for item in self.items})
 
+    def first(self, tickets: int) -> Feed:
+        """The whole story of the first so many tickets, by their first appearance."""
+        kept = set(list(dict.fromkeys(item.thread for item in self.items))[:tickets])
+        return Feed(self.name, [item for item in self.items if item.thread in kept])
+
 
 _LOG_COLUMNS = {"number", "incident_state", "sys_mod_count", "sys_updated_at", "impact", "urgency", "assignment_group"}
 _DATES = ("opened_at", "sys_created_at", "sys_updated_at")
@@ -64,11 +69,11 @@ _SENT = (
 would leak."""
 
 
-def read_feed(path: Path, limit: int | None = None) -> Feed:
+def read_feed(path: Path) -> Feed:
     """A feed from a file, plain or gzip: a ServiceNow audit log (CSV with the columns of its incident table), or JSON
     Lines of `{"at": instant, "source": name, "thread": ticket, "body": object or text}`.
 
-    limit: the first so many tickets only, by their first appearance. Raises FeedError.
+    Raises FeedError.
     """
     if not path.is_file():
         raise FeedError(f"{path}: no such file; name a feed with FEED=path")
@@ -78,12 +83,6 @@ def read_feed(path: Path, limit: int | None = None) -> Feed:
         reader = _json_lines if head.lstrip().startswith("{") else _incident_log
         items = list(reader(lines, path))
     items.sort(key=lambda item: item.at)  # stable: what a ticket's file order was, it stays
-    if limit is not None:
-        kept: dict[str, None] = {}
-        for item in items:
-            if item.thread not in kept and len(kept) < limit:
-                kept[item.thread] = None
-        items = [item for item in items if item.thread in kept]
     if not items:
         raise FeedError(f"{path}: holds no event")
     return Feed(path.name, items)

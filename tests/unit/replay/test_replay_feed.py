@@ -48,7 +48,7 @@ def test_a_question_mark_is_null_and_dates_are_the_tools(tmp_path: Path) -> None
 
 
 def test_a_limit_keeps_whole_tickets(tmp_path: Path) -> None:
-    feed = read_feed(_log(tmp_path), limit=1)
+    feed = read_feed(_log(tmp_path)).first(1)
     assert [item.thread for item in feed.items] == ["INC1"] * 3
 
 
