@@ -20,7 +20,6 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from ticket_contracts.agreement.reading import AgreementError
 
 from relaydesk_local import BackendError
 from relaydesk_replay import desk as desks
@@ -34,6 +33,7 @@ from relaydesk_replay.summary import Figures, figures, show
 from relaydesk_replay.supervisor import ServiceFailed
 from relaydesk_replay.week import make_week
 from ticket_contracts.agreement import Agreement
+from ticket_contracts.agreement.reading import AgreementError
 
 AGREEMENTS = Path(__file__).parents[2] / "agreements"
 RUN = Path(".run")

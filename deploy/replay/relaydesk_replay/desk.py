@@ -13,12 +13,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
-from ticket_contracts.agreement.reading import read_agreement
 
 from relaydesk_local import LocalKafka, LocalPostgres
 from relaydesk_replay.supervisor import Service, ServiceFailed, Supervisor
 from ticket_contracts import topics
 from ticket_contracts.agreement import Agreement
+from ticket_contracts.agreement.reading import read_agreement
 
 MODULES = {
     "intake": "ticket_intake",
