@@ -69,19 +69,19 @@ class Agreements(Protocol):
     def version(self, version: str) -> Published: ...
 
 
-class _Requester(msgspec.Struct):
+class _Requester(msgspec.Struct, frozen=True):
     language: str | None = None
     site: str | None = None
     vip: bool = False
 
 
-class _Comment(msgspec.Struct):
+class _Comment(msgspec.Struct, frozen=True):
     author_role: Literal["customer", "agent", "system"]
     visibility: Literal["public", "internal"]
     at: Instant
 
 
-class _Normalized(msgspec.Struct):
+class _Normalized(msgspec.Struct, frozen=True):
     """Of `TicketNormalized` what clocks need: the text is stepped over, not read."""
 
     ticket: str
@@ -101,7 +101,7 @@ class _Normalized(msgspec.Struct):
     updated_at: Instant | None = None
 
 
-class _Classified(msgspec.Struct):
+class _Classified(msgspec.Struct, frozen=True):
     ticket: str
     decided_for: Instant
     classification_version: int
@@ -115,7 +115,7 @@ class _Classified(msgspec.Struct):
     abstained: bool = False
 
 
-class _Routed(msgspec.Struct):
+class _Routed(msgspec.Struct, frozen=True):
     ticket: str
     decided_for: Instant
     ticket_version: int
