@@ -1,0 +1,250 @@
+"""What holds of every decision, whatever the agreement, the ticket, the hour and the load."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ticket_contracts.agreement import Agreement, digest, matches
+from ticket_contracts.agreement.calendars import compile_calendars
+from ticket_contracts.routing import TicketFacts
+from ticket_router.domain.again import differences
+from ticket_router.domain.decide import Request, decide, routed
+from ticket_router.domain.loads import Loads
+from ticket_router.domain.policy import Policy
+from unit.router.router_desk import ALL_DAYS, Desk, content, hours, merge
+
+CALENDARS = {
+    "berlin": {"zone": "Europe/Berlin", "hours": hours(("08:00", "18:00"))},
+    "manila": {"zone": "Asia/Manila", "hours": hours(("22:00", "08:00"), days=ALL_DAYS)},
+    "austin": {"zone": "America/Chicago", "hours": hours(("07:30", "12:00"), ("13:00", "17:00"))},
+}
+COMPILED = compile_calendars(Agreement.model_validate(merge(content(), {"calendars": CALENDARS})))
+CATEGORIES = ("hardware", "laptop", "access")
+names = st.sampled_from
+some = st.lists(names(CATEGORIES), min_size=1, max_size=2, unique=True)
+calendars = names(tuple(CALENDARS))
+
+
+def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | strategy
+
+
+def given_keys(**parts: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({}, optional=parts)
+
+
+CONDITIONS = given_keys(
+    category=some,
+    kind=st.lists(names(("incident", "question")), max_size=2),
+    priority=st.lists(names(("P1", "P2", "P3")), max_size=2),
+    tier=st.lists(st.integers(0, 3), max_size=3),
+    language=st.lists(names(("en", "de")), min_size=1, max_size=2),
+    customer=st.lists(names(("acme", "zeta")), min_size=1, max_size=2),
+    vip=st.booleans(),
+    group=st.lists(names(("Experts", "Helpers")), min_size=1),
+    queue=st.lists(names(("q0", "q1")), min_size=1),
+    cause=st.lists(names(("first", "escalation", "source")), min_size=1),
+    flags_any=st.lists(names(("security", "vip", "outage")), max_size=2),
+    flags_none=st.lists(names(("security", "vip", "outage")), max_size=2),
+    age_at_least_minutes=st.integers(0, 90),
+    transfers_at_least=st.integers(0, 2),
+    open=st.lists(calendars, max_size=2),
+    closed=st.lists(calendars, max_size=2),
+    closing=st.fixed_dictionaries({"calendar": calendars, "within_minutes": st.integers(1, 300)}),
+)
+CAPS = given_keys(daily=st.integers(1, 3), monthly=st.integers(1, 5), concurrent=st.integers(1, 3))
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> Policy:
+    partners = {
+        name: {
+            "title": name,
+            "calendar": draw(calendars),
+            "fields": ["title"],
+            "caps": draw(CAPS),
+            "categories": draw(maybe(some)),
+            "customers": draw(maybe(st.just(["acme"]))),
+            "languages": draw(maybe(st.just(["en"]))),
+        }
+        for name in ("one", "two")
+    }
+    queues: dict[str, Any] = {"duty": content()["queues"]["duty"], "lead": content()["queues"]["lead"]}
+    for number in range(draw(st.integers(1, 6))):
+        partner = draw(maybe(names(tuple(partners))))
+        below = draw(st.integers(0, 2))
+        queues[f"q{number}"] = {
+            "title": f"Q{number}",
+            "support_model": "partner" if partner else draw(names(("internal", "internal", "automation"))),
+            "tier": draw(st.integers(0, 3)),
+            "owner_role": "first-line",
+            "calendar": draw(maybe(calendars)),
+            "capacity": draw(maybe(st.integers(1, 4))),
+            "overflow": draw(maybe(st.just({"above": below + draw(st.integers(1, 2)), "below": below}))),
+            "close_lead_minutes": draw(maybe(st.integers(1, 60))),
+            "enabled": draw(st.booleans()) or draw(st.booleans()),
+            "partner": partner,
+        }
+    candidates = st.lists(names((*(q for q in queues if q.startswith("q")), "group")), min_size=1, max_size=4)
+    rules = [
+        {"name": f"r{number}", "when": draw(CONDITIONS), "to": draw(candidates)}
+        for number in range(draw(st.integers(1, 6)))
+    ]
+    base = content()
+    del base["queues"], base["partners"], base["calendars"]
+    changes = {
+        "calendars": CALENDARS,
+        "partners": partners,
+        "queues": queues,
+        "routing": {
+            "rules": rules,
+            "group_queues": {"Experts": "q0", "Helpers": "lead"},
+            "ping_pong_queue": draw(maybe(st.just("lead"))),
+        },
+    }
+    made = Agreement.model_validate(merge(base, changes))
+    return Policy(digest(made), made, COMPILED)
+
+
+FACTS = st.builds(
+    TicketFacts,
+    source=st.just("servicenow"),
+    channel=st.just("portal"),
+    kind=names(("incident", "question")),
+    category=maybe(names((*CATEGORIES, "unknown"))),
+    priority=names(("P1", "P2", "P3")),
+    impact=st.just("high"),
+    urgency=st.just("high"),
+    tier=st.integers(0, 3),
+    flags=st.lists(names(("security", "vip", "outage", "abstained")), max_size=2, unique=True),
+    customer=maybe(names(("acme", "zeta"))),
+    language=maybe(names(("en", "en-GB", "de"))),
+    vip=st.booleans(),
+    group=maybe(names(("Experts", "Helpers", "Nobody"))),
+    age_seconds=st.integers(0, 7200),
+    transfers=st.integers(0, 3),
+)
+QUEUES = names(("q0", "q1", "q2", "lead", "duty"))
+FIRST = st.builds(Request, facts=FACTS, purpose=st.just("first"), cause=names(("first", "reopened")), history=st.lists(QUEUES, max_size=3))  # fmt: skip # noqa: E501
+ASKED = st.builds(
+    Request,
+    facts=FACTS,
+    purpose=st.just("transfer"),
+    cause=names(("escalation", "source", "pre_breach", "declined")),
+    current=maybe(QUEUES),
+    tried=st.lists(QUEUES, max_size=2),
+    history=st.lists(QUEUES, max_size=5),
+)
+OWN = st.builds(
+    Request,
+    facts=FACTS,
+    purpose=st.just("reroute"),
+    cause=names(("reroute", "queue_closing")),
+    current=QUEUES,
+    history=st.lists(QUEUES, max_size=5),
+)
+CAUSES = names(("first", "escalation", "source"))
+INSTANTS = st.integers(1_767_225_600, 1_798_761_599).map(lambda s: datetime.fromtimestamp(s, UTC))  # 2026
+DESKS = st.builds(
+    Desk,
+    st.dictionaries(names(("q0", "q1", "q2", "q3", "q4", "q5", "lead")), st.integers(0, 5)),
+    st.lists(names(("q0", "q1", "q2", "q3"))),
+    st.dictionaries(
+        st.tuples(names(("one", "two")), st.dates().map(lambda d: d.replace(year=2026).isoformat())), st.integers(0, 6)
+    ),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(policies(), FIRST | ASKED | OWN, DESKS, INSTANTS)
+def test_every_ticket_gets_a_queue_and_a_partner_only_within_its_contract(
+    policy: Policy, request: Request, desk: Desk, at: datetime
+) -> None:
+    outcome = decide(request, policy, desk, at)
+    agreement, second = policy.agreement, int(at.timestamp())
+    assert outcome.queue.name in agreement.queues
+    assert outcome.queue.owner_role in agreement.owners
+    assert outcome.final <= (outcome.queue is policy.duty)
+    queue, name = agreement.queues[outcome.queue.name], outcome.queue.name
+    if not outcome.final and not outcome.stays:
+        assert queue.enabled
+        assert name not in request.tried
+        if request.purpose == "transfer" and request.cause != "source":
+            assert name != request.current
+    if queue.partner is None or outcome.stays:
+        return
+    partner, facts = agreement.partners[queue.partner], request.facts
+    assert policy.calendars[partner.calendar].is_open(second)
+    assert queue.calendar is None or policy.calendars[queue.calendar].is_open(second)
+    assert not set(partner.never_flags) & set(facts.flags)
+    if partner.categories is not None:
+        assert agreement.ancestors.get(facts.category or "", frozenset()) & set(partner.categories)
+    assert partner.customers is None or facts.customer in partner.customers
+    assert partner.languages is None or (facts.language or "").split("-")[0] in partner.languages
+    day = at.astimezone(policy.calendars[partner.calendar].zone).date().isoformat()
+    today, month = desk.taken(queue.partner, day)
+    assert partner.caps.daily is None or today < partner.caps.daily
+    assert partner.caps.monthly is None or month < partner.caps.monthly
+    now = sum(desk.load(n) for n, q in agreement.queues.items() if q.partner == queue.partner)
+    assert partner.caps.concurrent is None or now < partner.caps.concurrent
+    assert queue.capacity is None or desk.load(name) < queue.capacity
+
+
+@settings(max_examples=100, deadline=None)
+@given(policies(), FIRST | ASKED | OWN, DESKS, INSTANTS)
+def test_a_decision_is_made_again_from_its_event_alone(
+    policy: Policy, request: Request, desk: Desk, at: datetime
+) -> None:
+    outcome = decide(request, policy, desk, at)
+    event = routed(outcome, request, policy, at, ticket="a:b:c", versions=(1, 1), decision=1, transfer_id=None)
+    read = msgspec.json.decode(msgspec.json.encode(event), type=type(event))
+    fresh = Policy(policy.version, policy.agreement, compile_calendars(policy.agreement))
+    assert differences(read, fresh) == {}
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    policies(),
+    FACTS,
+    maybe(QUEUES),
+    names(("first", "escalation", "source")),
+    st.lists(INSTANTS, min_size=1, max_size=4),
+)
+def test_the_index_finds_what_the_conditions_say(
+    policy: Policy, facts: TicketFacts, queue: str | None, cause: str, instants: list[datetime]
+) -> None:
+    agreement = policy.agreement
+    for at in instants:  # in any order: hours remember a window
+        expected = [
+            number
+            for number, rule in enumerate(agreement.routing.rules)
+            if matches(rule.when, facts, at, policy.hours, ancestors=agreement.ancestors, queue=queue, cause=cause)
+        ]
+        assert list(policy.index.matching(facts, queue, cause, int(at.timestamp()))) == expected
+
+
+@given(st.lists(st.booleans(), max_size=200), st.integers(0, 3), st.integers(1, 4))
+def test_load_that_hovers_switches_once_for_each_way_between_the_thresholds(
+    moves: list[bool], below: int, gap: int
+) -> None:
+    base = merge(content(), {"queues": {"desk": {"overflow": {"above": below + gap, "below": below}}}})
+    made = Agreement.model_validate(base)
+    policy = Policy("v", made, compile_calendars(made))
+    loads, switches, travelled, before = Loads(), 0, 0, 0
+    for came in moves:
+        load = loads.load("desk")
+        if came:
+            loads.loads["desk"] = load + 1
+        elif load:
+            loads.loads["desk"] = load - 1
+        travelled += abs(loads.load("desk") - before)
+        before = loads.load("desk")
+        if loads.settle("desk", policy) is not None:
+            switches += 1
+            assert loads.load("desk") == (below + gap if loads.overflowing("desk") else below)
+    assert switches <= 1 + max(0, travelled - below - gap) // gap
