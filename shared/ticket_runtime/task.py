@@ -15,8 +15,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One consumed message.
 
     topic: without the desk's prefix. headers: by name, the last of a name counts.
-    instant: when it happened (UTC): `ce_time` for Relaydesk's own events; for topics that others write, the record's timestamp, at
-    most the desk's present.
+    instant: when it happened (UTC): `ce_time` for Relaydesk's own events; for topics that others write, the record's
+    timestamp, at most the desk's present.
     """
 
     topic: str
@@ -51,13 +51,15 @@ class Outputs(Protocol):
     """
 
     def emit(self, topic: str, event: Event) -> str:
-        """Publish an event under its ticket's key, caused by the record being handled (or by itself, in `fire`); returns its `ce_id`."""
+        """Publish an event under its ticket's key, caused by the record being handled (or by itself, in `fire`);
+        returns its `ce_id`."""
         ...
 
     def forward(
         self, topic: str, key: bytes, value: bytes | None, headers: Iterable[tuple[str, bytes]], event_id: str
     ) -> None:
-        """Publish bytes as they are under `key` (re-keying); headers given here stay, the CloudEvents ones are added."""
+        """Publish bytes as they are under `key` (re-keying); headers given here stay, the CloudEvents ones are
+        added."""
         ...
 
     def store(self, key: bytes, value: bytes | None) -> None:
