@@ -1,4 +1,5 @@
-"""What must hold across the parts of an agreement: every name is defined, every rule can be reached, somebody always answers."""
+"""What must hold across the parts of an agreement: every name is defined, every rule can be reached, somebody always
+answers."""
 
 from __future__ import annotations
 
@@ -447,15 +448,18 @@ def _condition(agreement: Agreement, path: Path, when: Condition) -> Iterator[Fi
         yield Finding((*path, "flags_any"), "it asks for flags that it forbids", "remove `flags_any` or `flags_none`")
 
 
-def _unreachable(agreement: Agreement, path: Path, rules: Sequence[RoutingRule] | Sequence[Goal]) -> Iterator[Finding]:
+def _unreachable(agreement: Agreement, path: Path, rules: Sequence[RoutingRule | Goal]) -> Iterator[Finding]:
     """Rules that an earlier one always precedes, since it holds whenever they do. What cannot be proven is not said."""
-    for number, rule in enumerate(rules):
-        for earlier, other in enumerate(rules[:number]):
-            if weaker(other.when, rule.when, agreement):
-                name = f"`{other.name}`" if isinstance(other, RoutingRule) else f"number {earlier + 1}"
+    conditions = [
+        (rule.when, rule.name if isinstance(rule, RoutingRule) else f"number {number}")
+        for number, rule in enumerate(rules, 1)
+    ]
+    for number, (when, _) in enumerate(conditions):
+        for other, name in conditions[:number]:
+            if weaker(other, when, agreement):
                 yield Finding(
                     (*path, number),
-                    f"it is never reached: {name} before it holds whenever this holds",
+                    f"it is never reached: `{name}` before it holds whenever this holds",
                     "put this one first, or remove it",
                 )
                 break

@@ -27,8 +27,8 @@ class Closing(Strict):
 class Condition(Strict):
     """All that is named must hold; a list holds when the ticket's value is one of it. An empty condition always holds.
 
-    category: ids of the taxonomy; their subtrees are meant too. flags_any / flags_none: at least one / none of them is set.
-    open, closed: calendars of which at least one is open / all are closed at the decision's instant.
+    category: ids of the taxonomy; their subtrees are meant too. flags_any / flags_none: at least one / none of them is
+    set. open, closed: calendars of which at least one is open / all are closed at the decision's instant.
     queue: where the ticket is (SLA policies). cause: why a transfer asks. age, transfers: at least.
     """
 
@@ -90,7 +90,8 @@ def matches(
 ) -> bool:
     """Whether the condition holds for these facts at that instant.
 
-    calendars: by name, all that conditions name. ancestors: category -> itself and all above it (`Agreement.ancestors`).
+    calendars: by name, all that conditions name. ancestors: category -> itself and all above it
+    (`Agreement.ancestors`).
     """
     return failed(condition, facts, at, calendars, ancestors=ancestors, queue=queue, cause=cause) is None
 

@@ -52,11 +52,12 @@ class Lexeme(Strict):
 
 
 class ClassificationRule(Strict):
-    """What it asks (all that is named must hold): text: words in title and text; evidence: field -> the source's values;
-    channel; people_at_least: the text speaks of so many people affected.
+    """What it asks (all that is named must hold): text: words in title and text; evidence: field -> the source's
+    values; channel; people_at_least: the text speaks of so many people affected.
 
-    What it sets: the first rule that holds and sets a field wins it. For the category the strongest evidence wins, and a
-    rule whose category lost sets nothing else but its flags, which add up. confidence: 0 to 1, before the evidence is weighed in.
+    What it sets: the first rule that holds and sets a field wins it. For the category the strongest evidence wins, and
+    a rule whose category lost sets nothing else but its flags, which add up. confidence: 0 to 1, before the evidence
+    is weighed in.
     """
 
     name: Identifier
@@ -82,8 +83,8 @@ class Defaults(Strict):
 
 
 class Classification(Strict):
-    """authoritative: source -> the fields of its evidence that win over rules and models. `category_map`: source value ->
-    category. abstain_below: confidence in the category under which people must triage."""
+    """authoritative: source -> the fields of its evidence that win over rules and models. `category_map`: source value
+    -> category. abstain_below: confidence in the category under which people must triage."""
 
     authoritative: dict[str, list[Literal["category", "impact", "urgency", "priority", "kind"]]] = {}
     category_map: dict[str, Identifier] = {}
@@ -111,7 +112,8 @@ class WorkingTime(Strict):
 
 
 class Owner(Strict):
-    """Who owns the tickets of a role: a named person, a rota (people in order) or a duty role with the people who hold it."""
+    """Who owns the tickets of a role: a named person, a rota (people in order) or a duty role with the people who hold
+    it."""
 
     title: str
     kind: Literal["person", "rota", "duty"]
@@ -127,9 +129,9 @@ class Overflow(Strict):
 
 
 class Queue(Strict):
-    """tier, support model, calendar (absent: always open), owner_role: a key of `owners`. capacity: tickets at most at once.
-    partner: whose contract holds, for support model `partner`. close_lead_minutes: before its closing, open tickets are proposed
-    for transfer (absent: they stay). enabled: a disabled queue receives nothing."""
+    """tier, support model, calendar (absent: always open), owner_role: a key of `owners`. capacity: tickets at most at
+    once. partner: whose contract holds, for support model `partner`. close_lead_minutes: before its closing, open
+    tickets are proposed for transfer (absent: they stay). enabled: a disabled queue receives nothing."""
 
     title: str
     support_model: SupportModel
@@ -151,9 +153,9 @@ class Caps(Strict):
 
 
 class Partner(Strict):
-    """A contract. calendar: the partner's hours, in its zone, whose days also bound the caps. fields: the allow-list of what its
-    topics carry. principal: whose credentials it uses. categories, customers, languages: allowed ones (absent: all).
-    never_flags: tickets with one of these stay inside."""
+    """A contract. calendar: the partner's hours, in its zone, whose days also bound the caps. fields: the allow-list
+    of what its topics carry. categories, customers, languages: allowed ones (absent: all). never_flags: tickets with one
+    of these stay inside."""
 
     title: str
     calendar: Identifier
@@ -172,7 +174,8 @@ class Partner(Strict):
 
 
 class RoutingRule(Strict):
-    """to: candidates in order of preference: queues, or `group`, the queue that the source's group stands for (`group_queues`)."""
+    """to: candidates in order of preference: queues, or `group`, the queue that the source's group stands for
+    (`group_queues`)."""
 
     name: Identifier
     when: Condition = Condition()
@@ -181,7 +184,8 @@ class RoutingRule(Strict):
 
 class Routing(Strict):
     """Rules in order; the first whose condition holds decides. group_queues: the source's group -> queue.
-    duty_queue: the escalation path's last step: internal, always open. ping_pong_after: returns (A -> B -> A) before the lead gets it."""
+    duty_queue: the escalation path's last step: internal, always open. ping_pong_after: returns (A -> B -> A) before
+    the lead gets it."""
 
     rules: list[RoutingRule] = Field(min_length=1)
     group_queues: dict[str, Identifier] = {}
@@ -191,7 +195,8 @@ class Routing(Strict):
 
 
 class Threshold(Strict):
-    """A warning: so long before the deadline, in business time (default) or on the wall, or when a share of the goal is used up."""
+    """A warning: so long before the deadline, in business time (default) or on the wall, or when a share of the goal
+    is used up."""
 
     left_seconds: int | None = Field(default=None, gt=0)
     used_share: float | None = Field(default=None, gt=0, lt=1)
@@ -218,10 +223,10 @@ class Policy(Strict):
 
 
 class Transfers(Strict):
-    """acknowledge_seconds: wall seconds a receiver has, by queue or for all (`default`). total_seconds: from the request until a
-    receiver must have acknowledged, else the duty owner has it. pre_breach: a resolution warning opens a transfer, for these tickets.
-    source_reassignment: whether people's own reassignment in the source asks, or counts as the acknowledgement.
-    required: cause (or `default`) -> parts of the context package that must not be empty."""
+    """acknowledge_seconds: wall seconds a receiver has, by queue or for all (`default`). total_seconds: from the
+    request until a receiver must have acknowledged, else the duty owner has it. pre_breach: a resolution warning opens
+    a transfer, for these tickets. source_reassignment: whether people's own reassignment in the source asks, or counts
+    as the acknowledgement. required: cause (or `default`) -> parts of the context package that must not be empty."""
 
     acknowledge_seconds: dict[str, int] = {"default": 900}
     total_seconds: int = Field(default=14_400, gt=0)
@@ -231,7 +236,8 @@ class Transfers(Strict):
 
 
 class Agreement(Strict):
-    """All that both sides sign. intake_duty, duty: keys of `owners`; duty is the last step of every escalation, of the company's side."""
+    """All that both sides sign. intake_duty, duty: keys of `owners`; duty is the last step of every escalation, of the
+    company's side."""
 
     title: str
     parties: list[Party] = Field(min_length=1)

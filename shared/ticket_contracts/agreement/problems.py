@@ -19,7 +19,8 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """A fault of a file. line, column: from 1. path: dotted, `queues.service-desk.owner_role`; empty for the whole file."""
+    """A fault of a file. line, column: from 1. path: dotted, `queues.service-desk.owner_role`; empty for the whole
+    file."""
 
     file: str
     line: int

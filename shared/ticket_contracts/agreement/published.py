@@ -1,4 +1,5 @@
-"""A version of the agreement as `desk.agreement` holds it: keyed by the digest of its content, in force from an instant."""
+"""A version of the agreement as `desk.agreement` holds it: keyed by the digest of its content, in force from an
+instant."""
 
 from __future__ import annotations
 
@@ -21,8 +22,8 @@ class Approval(Strict):
 
 
 class Published(Strict):
-    """version: `digest` of the content. effective_at: decisions for this instant and later are made under it; a desk's first version is
-    in force for everything before as well. approvals: named, of every party."""
+    """version: `digest` of the content. effective_at: decisions for this instant and later are made under it; a desk's
+    first version is in force for everything before as well. approvals: named, of every party."""
 
     version: str
     effective_at: AwareDatetime
@@ -37,7 +38,8 @@ def digest(agreement: Agreement) -> str:
 
 
 def parse_published(value: bytes) -> Published:
-    """One record of `desk.agreement`. Raises ValueError when the form is not this one or the digest is not the content's."""
+    """One record of `desk.agreement`. Raises ValueError when the form is not this one or the digest is not the
+    content's."""
     published = Published.model_validate_json(value)
     actual = digest(published.agreement)
     if actual != published.version:

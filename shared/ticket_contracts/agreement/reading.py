@@ -1,8 +1,8 @@
 """From a YAML file to an `Agreement`, or to errors that name the line, what is wrong and how to mend it.
 
-The YAML read here is the safe middle of the language: words mean what they say. `on`, `off`, `yes` and `no` are text, `22:00`
-is a time of day and not 1320, `2025-12-24` is a date as written; only `true` and `false` are truth values. A key may stand once. Anchors, aliases
-and merge keys (`<<`) are understood, tags are not.
+The YAML read here is the safe middle of the language: words mean what they say. `on`, `off`, `yes` and `no` are text,
+`22:00` is a time of day and not 1320, `2025-12-24` is a date as written; only `true` and `false` are truth values. A
+key may stand once. Anchors, aliases and merge keys (`<<`) are understood, tags are not.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ _WORDS_OF_YAML = re.compile(r"^(?:yes|no|on|off|y|n)$", re.IGNORECASE)
 def read_agreement(text: str, file: str) -> Agreement:
     """The agreement that this YAML holds; `file` is its name in errors. Raises AgreementError with all that was found.
 
-    Faults of the form (YAML, types, unknown keys) hide those of the content, which are looked for once the form is right.
+    Faults of the form (YAML, types, unknown keys) hide those of the content, which are looked for once the form is
+    right.
     """
-    root, document = _parse(text, file)
+    document = _parse(text, file)
     try:
         # JSON, since pydantic's strict mode then takes lists for tuples and text for the keys of a mapping.
         agreement = Agreement.model_validate_json(msgspec.json.encode(document.data), strict=True)
@@ -50,7 +51,7 @@ def read_agreement(text: str, file: str) -> Agreement:
 class _Loader(yaml.SafeLoader):
     """Resolves plain words by the core schema of YAML 1.2."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  # PyYAML's own form
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # PyYAML's own form
 
 
 for _tag, _pattern, _first in (
@@ -120,7 +121,7 @@ class _Document:
         try:
             if isinstance(node, yaml.SequenceNode):
                 return [self._build(item, (*path, number)) for number, item in enumerate(node.value)]
-            return self._mapping(node, path)
+            return self._mapping(node, path) if isinstance(node, yaml.MappingNode) else None
         finally:
             self._open.pop()
 
@@ -183,7 +184,7 @@ class _Document:
         return found
 
 
-def _parse(text: str, file: str) -> tuple[yaml.Node, _Document]:
+def _parse(text: str, file: str) -> _Document:
     def whole(line: int, column: int, what: str, remedy: str) -> AgreementError:
         return AgreementError([Problem(file=file, line=line, column=column, path="", what=what, remedy=remedy)])
 
@@ -208,7 +209,7 @@ def _parse(text: str, file: str) -> tuple[yaml.Node, _Document]:
     document = _Document(root, file)
     if document.faults:
         raise AgreementError(document.faults)
-    return root, document
+    return document
 
 
 def _of_yaml(error: yaml.MarkedYAMLError, text: str, line: int) -> tuple[str, str]:
@@ -245,6 +246,8 @@ def _of_form(error: Any, document: _Document) -> Finding:
             known = sorted(_keys_of(path[:-1]))
             near = difflib.get_close_matches(str(name), known, 1)
             remedy = f"write `{near[0]}`" if near else f"remove it, or write one of {', '.join(known)}"
+            if value is None:  # what follows a comma between braces is read as a key
+                remedy += "; a text that holds a comma needs quotes"
             return Finding(path, f"`{name}` is not a key of this part", remedy)
         case "literal_error":
             near = difflib.get_close_matches(str(value), re.findall(r"'([^']+)'", str(context["expected"])), 1)

@@ -1,0 +1,270 @@
+"""`python -m ticket_contracts agreement check|publish|show`: the document that both sides sign."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from ticket_contracts.agreement import Agreement, Published, digest
+from ticket_contracts.agreement.publishing import Refused, publish, read_versions
+from ticket_contracts.agreement.reading import AgreementError, read_agreement
+from ticket_contracts.cloudevents import instant_text, parse_instant
+
+_ABOUT = """\
+The agreement is one YAML document that holds all that both sides sign: taxonomy, priority matrix, calendars, owners,
+partners and what they may see, queues, routing rules, SLAs and transfers. Its version is a digest of its content."""
+
+_EXAMPLES = """\
+examples:
+  python -m ticket_contracts agreement check deploy/agreements/default.yaml
+  python -m ticket_contracts agreement publish my-desk.yaml --effective-at 2026-03-02T09:00:00Z \\
+      --approve 'Our Company=Jane Doe' --approve 'The Partner=Juan Cruz'
+  python -m ticket_contracts agreement show
+  python -m ticket_contracts agreement show 3f1c --json"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """0: done; 1: the document cannot be signed, or was refused; 2: wrong usage, or a file or broker is not there."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it has to say arrives here as an exception
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+        return code
+    except AgreementError as error:
+        if options.json:
+            _json({"ok": False, "problems": error.problems})
+        else:
+            print(error)
+            count = len(error.problems)
+            print(
+                f"\n{count} {'thing' if count == 1 else 'things'} to mend before this can be signed.", file=sys.stderr
+            )
+        return 1
+    except Refused as error:
+        return _failed(options, str(error), 1)
+    except (OSError, UnicodeDecodeError) as error:
+        return _failed(options, f"cannot read {options.file}: {error}", 2)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m ticket_contracts", description="Relaydesk's contracts.")
+    agreement = parser.add_subparsers(required=True, metavar="agreement").add_parser(
+        "agreement",
+        help="check, publish and show the agreement",
+        description=_ABOUT,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = agreement.add_subparsers(required=True, metavar="check|publish|show")
+
+    check = commands.add_parser(
+        "check",
+        help="say whether a document can be signed, else what to mend and where",
+        description="Reads a document and checks it as a whole: its form, every name it uses, rules that can never be "
+        "reached, and that somebody of the company's side always answers. Each line of output is "
+        "FILE:LINE:COLUMN: PLACE: what is wrong; how to mend it.",
+    )
+    check.add_argument("file", type=Path, metavar="FILE", help="the YAML document")
+    check.set_defaults(run=_check)
+
+    put = commands.add_parser(
+        "publish",
+        help="bring a document into force at an instant",
+        description="Writes a checked document to desk.agreement, where it stays for ever. It holds for every decision "
+        "that is made for --effective-at or later. A desk's first version takes effect at once; a later one needs 60 "
+        "seconds of notice, so that every service knows it. Every party must have approved, by name.",
+    )
+    put.add_argument("file", type=Path, metavar="FILE", help="the YAML document")
+    put.add_argument(
+        "--effective-at",
+        type=_instant,
+        metavar="INSTANT",
+        help="as 2026-03-02T09:00:00Z; may be left away for a desk's first",
+    )
+    put.add_argument(
+        "--approve",
+        action="append",
+        default=[],
+        type=_approval,
+        metavar="PARTY=NAME",
+        help="who approved for a party, named as in the document; once for each party",
+    )
+    put.set_defaults(run=_publish)
+
+    show = commands.add_parser(
+        "show",
+        help="list the versions of a desk, or print one",
+        description="Without VERSION: every version, who approved it, from when it holds, and which is in force now. "
+        "With VERSION (its first digits will do): the document, as YAML.",
+    )
+    show.add_argument("version", nargs="?", metavar="VERSION", help="a version's digest or its beginning")
+    show.set_defaults(run=_show)
+
+    for command in (check, put, show):
+        command.add_argument("--json", action="store_true", help="print one JSON object")
+    for command in (put, show):
+        command.add_argument(
+            "--bootstrap",
+            default=os.environ.get("RELAYDESK_BOOTSTRAP", "127.0.0.1:9092"),
+            help="the broker (RELAYDESK_BOOTSTRAP; %(default)s)",
+        )
+        command.add_argument(
+            "--topic-prefix",
+            default=os.environ.get("RELAYDESK_TOPIC_PREFIX", ""),
+            help="of the desk's topics (RELAYDESK_TOPIC_PREFIX)",
+        )
+    return parser
+
+
+def _instant(text: str) -> datetime:
+    try:
+        return parse_instant(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}; write it as 2026-03-02T09:00:00Z") from None
+
+
+def _approval(text: str) -> tuple[str, str]:
+    party, equals, name = text.partition("=")
+    if not equals or not party.strip() or not name.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is not PARTY=NAME")
+    return party.strip(), name.strip()
+
+
+def _check(options: argparse.Namespace) -> int:
+    agreement = _read(options.file)
+    counts = _counts(agreement)
+    if options.json:
+        _json({"ok": True, "version": digest(agreement), "title": agreement.title, **counts, "problems": []})
+    else:
+        print(f"{options.file} can be signed: {agreement.title}")
+        print(f"version   {digest(agreement)}")
+        for name, count in counts.items():
+            print(f"{name.replace('_', ' '):<22} {count}")
+    return 0
+
+
+def _counts(agreement: Agreement) -> dict[str, Any]:
+    models = Counter(queue.support_model for queue in agreement.queues.values())
+    return {
+        "parties": len(agreement.parties),
+        "categories": len(agreement.ancestors),
+        "classification_rules": len(agreement.classification.rules),
+        "queues": len(agreement.queues),
+        **{f"{model}_queues": models[model] for model in sorted(models)},
+        "routing_rules": len(agreement.routing.rules),
+        "policies": len(agreement.sla),
+    }
+
+
+def _publish(options: argparse.Namespace) -> int:
+    approvals = dict(options.approve)
+    if len(approvals) != len(options.approve):
+        raise Refused("a party is named twice with --approve; name each once")
+    agreement = _read(options.file)
+    published = _ask(
+        options,
+        publish(
+            options.bootstrap,
+            agreement,
+            now=datetime.now(UTC),
+            effective_at=options.effective_at,
+            approvals=approvals,
+            prefix=options.topic_prefix,
+        ),
+    )
+    if options.json:
+        _json({"ok": True, **_summary(published)})
+    else:
+        print(f"published {published.version}, in force from {instant_text(published.effective_at)}: {agreement.title}")
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    versions: list[Published] = sorted(
+        _ask(options, read_versions(options.bootstrap, options.topic_prefix)), key=lambda v: v.effective_at
+    )
+    now = datetime.now(UTC)
+    current = next(
+        (v.version for v in reversed(versions) if v.effective_at <= now), versions[0].version if versions else None
+    )
+    if options.version is not None:
+        return _show_one(options, [v for v in versions if v.version.startswith(options.version)])
+    if options.json:
+        _json({"versions": [{**_summary(v), "in_force": v.version == current} for v in versions]})
+        return 0
+    if not versions:
+        print("no version has been published yet; `python -m ticket_contracts agreement publish FILE` does it")
+    for version in versions:
+        mark = "in force" if version.version == current else "        "
+        who = ", ".join(f"{a.name} for {a.party}" for a in version.approvals)
+        print(f"{version.version}  {mark}  from {instant_text(version.effective_at)}  {version.agreement.title}")
+        print(f"    approved by {who}")
+    return 0
+
+
+def _show_one(options: argparse.Namespace, matching: list[Published]) -> int:
+    if len(matching) != 1:
+        found = ", ".join(v.version for v in matching)
+        what = (
+            f"{options.version} stands for {found}; write more digits"
+            if found
+            else f"no version begins with {options.version}"
+        )
+        raise Refused(what)
+    [version] = matching
+    content = version.agreement.model_dump(mode="json", exclude_defaults=True)
+    if options.json:
+        _json({**_summary(version), "agreement": content})
+    else:
+        print(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=130), end="")
+    return 0
+
+
+def _summary(version: Published) -> dict[str, Any]:
+    return {
+        "version": version.version,
+        "effective_at": instant_text(version.effective_at),
+        "title": version.agreement.title,
+        "approvals": [{"party": a.party, "name": a.name, "at": instant_text(a.at)} for a in version.approvals],
+    }
+
+
+def _read(file: Path) -> Agreement:
+    return read_agreement(file.read_text(encoding="utf-8"), str(file))
+
+
+def _ask(options: argparse.Namespace, answer: Any) -> Any:
+    """The broker's answer; a broker that gives none is said in one line."""
+    from aiokafka.errors import KafkaError
+
+    try:
+        return asyncio.run(answer)
+    except KafkaError as error:
+        raise SystemExit(
+            _failed(options, f"no answer from the broker at {options.bootstrap} ({error}); is the desk running?", 2)
+        ) from None
+
+
+def _failed(options: argparse.Namespace, what: str, code: int) -> int:
+    if options.json:
+        _json({"ok": False, "error": what})
+    print(what, file=sys.stderr)
+    return code
+
+
+def _json(value: object) -> None:
+    print(msgspec.json.encode(value).decode())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
