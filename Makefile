@@ -69,7 +69,7 @@ clean: ## Remove the environment, the desk's data and all caches
 
 $(READY): $(LOCKS) $(DISTS:%=%/pyproject.toml)
 ifdef UV
-	@test -x $(PY) || $(UV) venv --quiet --python ">=3.11,<3.15" $(VENV)
+	@test -x $(PY) || $(UV) venv --quiet --seed --python ">=3.11,<3.15" $(VENV)
 	@$(UV) pip install --quiet --python $(PY) --require-hashes --no-deps -r requirements/build.lock
 	@$(UV) pip install --python $(PY) --require-hashes --no-deps --no-build-isolation -r requirements/dev.lock
 	@$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation $(DISTS:%=-e %)

@@ -40,6 +40,9 @@ class Jar:
         return f"{artifact}-{version}.jar"
 
 
+Fetch = Callable[[Jar, Path], Path]  # brings a jar into a scratch directory and returns where it is
+
+
 def locked_jars() -> list[Jar]:
     lines = resources.files("relaydesk_local").joinpath("kafka-jars.lock").read_text().splitlines()
     return [Jar(*line.split(" sha256:")) for line in lines if line and not line.startswith("#")]
@@ -50,12 +53,10 @@ def cache_dir() -> Path:
     return Path(platformdirs.user_cache_dir("relaydesk"))
 
 
-def kafka_jars(
-    cache: Path | None = None, fetch: Callable[[Jar, Path], Path] | None = None, console: Console | None = None
-) -> list[Path]:
+def kafka_jars(cache: Path | None = None, fetch: Fetch | None = None, console: Console | None = None) -> list[Path]:
     """The class path of Kafka, from `cache`; fetched there first where it is missing. Raises `BackendError`.
 
-    `fetch(jar, scratch)` brings one jar into the directory `scratch` and returns its path; jgo by default.
+    `fetch` is jgo's download by default.
     """
     cache = cache or cache_dir()
     jars = locked_jars()
@@ -67,7 +68,7 @@ def kafka_jars(
     return [home / jar.filename for jar in jars]
 
 
-def _fetch_all(jars: list[Jar], home: Path, fetch: Callable[[Jar, Path], Path], console: Console) -> None:
+def _fetch_all(jars: list[Jar], home: Path, fetch: Fetch, console: Console) -> None:
     home.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".fetching-", dir=home.parent))
     progress = Progress(

@@ -93,7 +93,7 @@ class LocalPostgres(LocalServer):
             command += ["-c", f"{name}={value}"]
         process = ServerProcess(
             self.name,
-            _as_server_user(command),
+            as_server_user(command),
             log=self.data / "postgres.log",
             stop_signal=signal.SIGINT,  # a fast shutdown: open transactions are rolled back
             grace=STOP_SECONDS,
@@ -177,7 +177,7 @@ def _has_c_utf8() -> bool:
     return told is not None and bool(re.search(r"^C\.utf-?8$", told.stdout, re.IGNORECASE | re.MULTILINE))
 
 
-def _as_server_user(command: list[str]) -> list[str]:
+def as_server_user(command: list[str]) -> list[str]:
     """PostgreSQL refuses to run as root: as root, it runs as `nobody`, who may still reach files as root could.
 
     Otherwise a checkout below root's home, closed to everybody else, would be out of its reach.
@@ -203,7 +203,7 @@ def _give_to_server(directory: Path) -> None:
 
 def _run(command: list[str], text: str | None = None) -> None:
     done = subprocess.run(
-        _as_server_user(command), input=text, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}
+        as_server_user(command), input=text, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}
     )
     if done.returncode != 0:
         if "No space left on device" in done.stderr:
