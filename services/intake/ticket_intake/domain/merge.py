@@ -1,0 +1,345 @@
+"""A ticket's state, and how a partial update goes into it.
+
+Each field keeps the order (source version, time, body's digest) of the message that last wrote it, so that the same set
+of messages gives the same ticket in whatever order, and however often, they arrive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Literal, NamedTuple
+
+import msgspec
+
+from ticket_contracts.cloudevents import instant_text
+from ticket_contracts.tickets import ENDED, Attachment, Comment, Evidence, Requester, TicketNormalized
+from ticket_intake.domain import marks
+from ticket_intake.domain.instants import to_datetime
+from ticket_intake.domain.mapping import DIGEST_BYTES, MOST_COMMENTS
+from ticket_intake.domain.update import LEAVES, CommentUpdate, Order, Update
+
+REMEMBERED_IN_ORDER: Final = 32
+"""Deliveries remembered for a ticket whose messages carry an order. A forgotten one changes nothing when it comes
+again, since nothing in it is newer; it is only called `no_change` instead of `same_delivery`."""
+REMEMBERED_BY_ARRIVAL: Final = 512
+"""Deliveries remembered for a ticket ordered by arrival alone, or with a time that had to be clamped: there a repeated
+message looks new, so its digest is all that tells. 6 KB a ticket at most."""
+
+DEFAULTS: Final[dict[str, Any]] = {
+    "channel": "api",
+    "status": "new",
+    "title": "",
+    "text": "",
+    "requester.vip": False,
+    "attachments": [],
+}
+"""What a leaf is that no message has written, or that one has cleared; None where it is not named here."""
+_CHANGED: Final = {leaf: leaf.split(".", 1)[0] for leaf in LEAVES}
+_POSITIONS: Final = {
+    name: position
+    for position, name in enumerate(
+        field for field in TicketNormalized.__struct_fields__ if field not in ("ticket", "decided_for")
+    )
+}
+
+
+class StoredComment(msgspec.Struct, frozen=True, array_like=True):
+    """A comment, the order of the message that last wrote it (index into `State.orders`), and its marks.
+
+    A deleted one stays without its text, so that a late message does not bring it back.
+    """
+
+    at: int
+    id: str
+    author: str | None
+    role: Literal["customer", "agent", "system"]
+    visibility: Literal["public", "internal"]
+    text: str
+    cut: bool
+    deleted: bool
+    order: int
+    flags: list[str]
+
+
+class State(msgspec.Struct, frozen=True, array_like=True):
+    """One ticket as intake keeps it: a record of its changelog.
+
+    version: of the normalized ticket; 0 is none yet. orders: those that `written` points to, in order. values, written:
+    leaf -> value, and index of its order. newest: index of the newest order seen. detected: language of the text.
+    flags: leaf -> marks found. deliveries: digests of DIGEST_BYTES each, the newest last.
+    """
+
+    version: int
+    orders: list[tuple[list[int], int, bytes]]
+    values: dict[str, Any]
+    written: dict[str, int]
+    newest: int
+    comments: list[StoredComment]
+    detected: str | None
+    flags: dict[str, list[str]]
+    deliveries: bytes
+
+
+EMPTY: Final = State(0, [], {}, {}, -1, [], None, {}, b"")
+_encoder = msgspec.msgpack.Encoder(order="deterministic")
+_decoder = msgspec.msgpack.Decoder(State)
+
+
+def encode(state: State) -> bytes:
+    """The changelog's bytes of a state; equal states give equal bytes."""
+    return _encoder.encode(state)
+
+
+def decode(data: bytes) -> State:
+    """The inverse of `encode`. Raises msgspec.DecodeError."""
+    return _decoder.decode(data)
+
+
+class Merged(NamedTuple):
+    """state: to be stored; None when nothing of it changed. changed: fields of the normalized ticket that differ.
+    duplicate: why there is no new version, or None."""
+
+    state: State | None
+    changed: list[str]
+    lifecycle: Literal["created", "updated", "reopened", "ended"]
+    duplicate: Literal["same_delivery", "no_change"] | None
+
+
+Detect = Callable[[str, str], str | None]
+"""Title and text -> the language's ISO 639-1 code."""
+
+
+def merge(state: State, update: Update, detect: Detect) -> Merged:
+    """What an update does to a ticket. `state` stays as it is."""
+    if _remembers(state.deliveries, update.delivery):
+        return Merged(None, [], "updated", "same_delivery")
+    mine = update.order
+    orders = [Order(tuple(version), time, data) for version, time, data in state.orders]
+    values, written = dict(state.values), dict(state.written)
+    own = len(orders)  # mine, as an index, until the list is packed
+    changed: dict[str, None] = {}
+    for leaf, value in update.fields.items():
+        index = written.get(leaf)
+        if index is not None and orders[index] >= mine:
+            continue
+        written[leaf] = own
+        if values.get(leaf) != value:
+            default = DEFAULTS.get(leaf)
+            before = values.get(leaf)
+            if (default if before is None else before) != (default if value is None else value):
+                changed[_CHANGED[leaf]] = None
+            if value is None:
+                values.pop(leaf, None)
+            else:
+                values[leaf] = value
+    orders.append(mine)
+    newest = own if state.newest < 0 or orders[state.newest] < mine else state.newest
+    comments = state.comments
+    if update.comments:
+        comments, differs = _comments(state.comments, update.comments, orders, own)
+        if differs:
+            changed["comments"] = None
+    detected, flags = state.detected, state.flags
+    if "title" in changed or "text" in changed or update.cut or "comments" in changed:
+        detected, flags = _derived(state, values, update, comments, changed, detect)
+    if state.version and not changed:
+        kept = _packed(
+            state.version, orders, values, written, newest, comments, detected, flags, _remember(state, update)
+        )
+        return Merged(kept, [], "updated", "no_change")
+    kept = _packed(
+        state.version + 1, orders, values, written, newest, comments, detected, flags, _remember(state, update)
+    )
+    lifecycle = (
+        "created"
+        if state.version == 0
+        else _lifecycle(state.values.get("status") or "new", values.get("status") or "new")
+    )
+    return Merged(kept, sorted(changed, key=_POSITIONS.__getitem__), lifecycle, None)
+
+
+def _lifecycle(before: str, after: str) -> Literal["updated", "reopened", "ended"]:
+    if after in ENDED:
+        return "updated" if before in ENDED else "ended"
+    return "reopened" if before in ENDED or (before == "resolved" and after != "resolved") else "updated"
+
+
+def _remembers(deliveries: bytes, delivery: bytes) -> bool:
+    found = deliveries.find(delivery)
+    while found >= 0 and found % DIGEST_BYTES:
+        found = deliveries.find(delivery, found + 1)
+    return found >= 0
+
+
+def _remember(state: State, update: Update) -> bytes:
+    # A ticket that was ever ordered by arrival stays so: its long memory is not cut by one ordered message.
+    by_arrival = update.by_arrival or len(state.deliveries) > REMEMBERED_IN_ORDER * DIGEST_BYTES
+    limit = (REMEMBERED_BY_ARRIVAL if by_arrival else REMEMBERED_IN_ORDER) * DIGEST_BYTES
+    return (state.deliveries + update.delivery)[-limit:]
+
+
+def _packed(
+    version: int,
+    orders: list[Order],
+    values: dict[str, Any],
+    written: dict[str, int],
+    newest: int,
+    comments: list[StoredComment],
+    detected: str | None,
+    flags: dict[str, list[str]],
+    deliveries: bytes,
+) -> State:
+    """The state with only the orders that something points to, renumbered by first use."""
+    used: dict[int, int] = {newest: 0}
+    for index in written.values():
+        used.setdefault(index, len(used))
+    for comment in comments:
+        used.setdefault(comment.order, len(used))
+    if len(used) != len(orders) or any(old != new for old, new in used.items()):
+        written = {leaf: used[index] for leaf, index in written.items()}
+        if comments:
+            comments = [
+                c if used[c.order] == c.order else msgspec.structs.replace(c, order=used[c.order]) for c in comments
+            ]
+        newest = 0
+    kept = [(list(orders[old].version), orders[old].time, orders[old].digest) for old in used]
+    return State(version, kept, values, written, newest, comments, detected, flags, deliveries)
+
+
+def _comments(
+    stored: list[StoredComment], given: tuple[CommentUpdate, ...], orders: list[Order], own: int
+) -> tuple[list[StoredComment], bool]:
+    by_id = {comment.id: comment for comment in stored}
+    for new in given:
+        old = by_id.get(new.id)
+        if old is not None and orders[old.order] >= orders[own]:
+            if new.at < old.at:  # a comment without a time of its own has that of the first message that held it
+                by_id[new.id] = msgspec.structs.replace(old, at=new.at)
+            continue
+        text = "" if new.deleted else new.text
+        by_id[new.id] = StoredComment(
+            at=new.at if old is None else min(old.at, new.at),
+            id=new.id,
+            author=new.author,
+            role=new.role,  # type: ignore[arg-type]  # the mapping lets no other in
+            visibility=new.visibility,  # type: ignore[arg-type]
+            text=text,
+            cut=new.cut,
+            deleted=new.deleted,
+            order=own,
+            flags=marks.flags(f"comments.{new.id}", text) if text else [],
+        )
+    kept = sorted(by_id.values(), key=lambda comment: (comment.at, comment.id))[-MOST_COMMENTS:]
+    return kept, _seen(kept) != _seen(stored)
+
+
+def _seen(comments: list[StoredComment]) -> list[tuple[Any, ...]]:
+    return [(c.id, c.at, c.author, c.role, c.visibility, c.text) for c in comments if not c.deleted]
+
+
+def _derived(
+    state: State,
+    values: dict[str, Any],
+    update: Update,
+    comments: list[StoredComment],
+    changed: dict[str, None],
+    detect: Detect,
+) -> tuple[str | None, dict[str, list[str]]]:
+    """Language and flags, computed anew only where their text changed; what they change is added to `changed`."""
+    title, text = values.get("title") or "", values.get("text") or ""
+    detected, flags = state.detected, dict(state.flags)
+    if "title" in changed or "text" in changed:
+        detected = detect(title, text)
+        if detected != state.detected and values.get("language") is None:
+            changed["language"] = None
+        for leaf, shown in (("title", title), ("text", text)):
+            if leaf in changed:
+                flags[leaf] = marks.flags(leaf, shown)
+                if leaf == "text" and "text" in update.cut:
+                    flags[leaf].append("text:cut")
+    flags["comments"] = sorted(
+        {f for c in comments for f in c.flags} | ({"text:cut"} if any(c.cut for c in comments) else set())
+    )
+    flags = {leaf: found for leaf, found in flags.items() if found}
+    if _flags(flags) != _flags(state.flags):
+        changed["flags"] = None
+    return detected, flags
+
+
+def _flags(by_leaf: dict[str, list[str]]) -> list[str]:
+    return sorted({flag for found in by_leaf.values() for flag in found})
+
+
+def _text_of_version(order: tuple[list[int], int, bytes], by_time: bool) -> str:
+    version, time, _ = order
+    if not version:
+        return instant_text(to_datetime(time)) if time else ""
+    first = instant_text(to_datetime(version[0])) if by_time else str(version[0])
+    return ".".join([first, *map(str, version[1:])])
+
+
+def normalized(
+    state: State,
+    merged: Merged,
+    *,
+    ticket: str,
+    source: str,
+    instance: str,
+    external_id: str,
+    delivery: str,
+    received: int,
+    version_is_time: bool,
+) -> TicketNormalized:
+    """The event of a new version. received: microseconds since the epoch; also the instant it was decided for."""
+    get = state.values.get
+    at = to_datetime(received)
+    created, updated = get("created_at"), get("updated_at")
+    return TicketNormalized(
+        ticket=ticket,
+        decided_for=at,
+        ticket_version=state.version,
+        source_version=_text_of_version(state.orders[state.newest], version_is_time),
+        delivery=delivery,
+        lifecycle=merged.lifecycle,
+        changed=merged.changed,
+        source=source,
+        instance=instance,
+        external_id=external_id,
+        url=get("url"),
+        channel=get("channel") or "api",
+        kind=get("kind"),
+        title=get("title") or "",
+        text=get("text") or "",
+        language=get("language") or state.detected,
+        comments=[
+            Comment(
+                id=c.id, author=c.author, author_role=c.role, visibility=c.visibility, at=to_datetime(c.at), text=c.text
+            )
+            for c in state.comments
+            if not c.deleted
+        ],
+        requester=Requester(
+            name=get("requester.name"),
+            address=get("requester.address"),
+            language=get("requester.language"),
+            site=get("requester.site"),
+            vip=bool(get("requester.vip")),
+        ),
+        customer=get("customer"),
+        status=get("status") or "new",
+        evidence=Evidence(
+            priority=get("evidence.priority"),
+            impact=get("evidence.impact"),
+            urgency=get("evidence.urgency"),
+            category=get("evidence.category"),
+        ),
+        service=get("service"),
+        configuration_item=get("configuration_item"),
+        assignee=get("assignee"),
+        group=get("group"),
+        attachments=[Attachment(name=n, url=u, media_type=m, size_bytes=s) for n, u, m, s in get("attachments") or ()],
+        flags=_flags(state.flags),
+        created_at=None if created is None else to_datetime(created),
+        updated_at=None if updated is None else to_datetime(updated),
+        received_at=at,
+    )

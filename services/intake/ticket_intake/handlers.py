@@ -1,0 +1,161 @@
+"""Intake's work on one task: inbound messages go under their ticket's key, keyed ones become normalized tickets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from ticket_contracts import topics
+from ticket_contracts.ids import event_id
+from ticket_contracts.tickets import KEYED_TYPE, TicketDuplicate
+from ticket_intake.domain import instants, merge
+from ticket_intake.domain.errors import NotUnderstood
+from ticket_intake.domain.mapping import Source
+from ticket_runtime.task import Outputs, Poison, Record
+
+SOURCE: Final = "relaydesk-source"
+INBOUND: Final = "relaydesk-inbound"
+DELIVERY: Final = "relaydesk-delivery"
+"""What the sender identified the delivery by; set by the edge from the headers that the source's document names."""
+PART: Final = "relaydesk-part"
+"""Which of the tickets of a message this record is about, from 0; absent where a message holds one."""
+
+
+def decode(value: bytes | None) -> Any:
+    """A message's JSON. Raises NotUnderstood."""
+    if value is None:
+        raise NotUnderstood(
+            "(body)", "no value: a tombstone means nothing here; a ticket is deleted by its source's event"
+        )
+    try:
+        return msgspec.json.decode(value[3:] if value[:3] == b"\xef\xbb\xbf" else value)
+    except msgspec.DecodeError as error:
+        raise NotUnderstood("(body)", f"not JSON: {str(error)[:120]}") from error
+    except RecursionError as error:
+        raise NotUnderstood("(body)", "not JSON that can be read: nested too deeply") from error
+    except UnicodeDecodeError as error:
+        raise NotUnderstood("(body)", f"not JSON: not UTF-8 at byte {error.start}") from error
+
+
+class IntakeWork:
+    """The work of one partition.
+
+    State: ticket id -> `merge.State`, kept encoded: small, and nothing changes it by accident.
+    """
+
+    def __init__(self, sources: Mapping[str, Source], detect: merge.Detect) -> None:
+        self._sources = sources
+        self._detect = detect
+        self._tickets: dict[bytes, bytes] = {}
+
+    def restore(self, key: bytes, value: bytes | None) -> None:
+        if value is None:
+            self._tickets.pop(key, None)
+        else:
+            self._tickets[key] = value
+
+    def handle(self, record: Record, out: Outputs) -> None:
+        try:
+            if record.topic == topics.KEYED:
+                self._normalize(record, out)
+            else:
+                self._key(record, out)
+        except NotUnderstood as error:
+            raise Poison(f"{error.path}: {error.why}") from error
+
+    def fire(self, now: datetime, out: Outputs) -> None:
+        """Nothing is ever due: intake keeps no timer."""
+
+    def next_due(self) -> datetime | None:
+        return None
+
+    def ticket(self, ticket: str) -> merge.State | None:
+        """What is known of a ticket, for inspection."""
+        data = self._tickets.get(ticket.encode())
+        return None if data is None else merge.decode(data)
+
+    def _source(self, name: str) -> Source:
+        source = self._sources.get(name)
+        if source is None:
+            raise NotUnderstood(
+                "(source)", f"no document for source {name!r}; intake has {', '.join(sorted(self._sources))}"
+            )
+        return source
+
+    def _key(self, record: Record, out: Outputs) -> None:
+        name = record.topic.removeprefix(topics.INBOUND)
+        source = self._source(name)
+        tickets = source.tickets(decode(record.value))
+        delivery = record.headers.get(DELIVERY)
+        for part, ticket in enumerate(tickets):
+            headers = [
+                (SOURCE, name.encode()),
+                (INBOUND, f"{record.topic}/{record.partition}/{record.offset}".encode()),
+            ]
+            if delivery is not None:
+                headers.append((DELIVERY, delivery))
+            if source.parts is not None:
+                headers.append((PART, b"%d" % part))
+            out.forward(
+                topics.KEYED,
+                ticket.encode(),
+                record.value,
+                [("ce_type", KEYED_TYPE.encode()), *headers],
+                keyed_id(record.topic, record.partition, record.offset, part),
+            )
+
+    def _normalize(self, record: Record, out: Outputs) -> None:
+        if record.key is None or SOURCE not in record.headers:
+            raise NotUnderstood("(headers)", f"{topics.KEYED} is intake's own: a key and {SOURCE} are missing")
+        source = self._source(record.headers[SOURCE].decode())
+        delivery = record.headers.get(DELIVERY)
+        received = instants.of_datetime(record.instant)
+        update = source.read(
+            decode(record.value),
+            record.value or b"",
+            int(record.headers.get(PART, b"0")),
+            None if delivery is None else delivery.decode("utf-8", "replace"),
+            received,
+        )
+        key, ticket = record.key, record.key.decode()
+        known = self._tickets.get(key)
+        state = merge.EMPTY if known is None else merge.decode(known)
+        merged = merge.merge(state, update, self._detect)
+        cause = record.headers["ce_id"].decode()
+        if merged.duplicate is not None:
+            out.emit(
+                topics.NORMALIZED,
+                TicketDuplicate(
+                    ticket=ticket,
+                    decided_for=record.instant,
+                    ticket_version=state.version,
+                    delivery=cause,
+                    reason=merged.duplicate,
+                ),
+            )
+        else:
+            assert merged.state is not None
+            event = merge.normalized(
+                merged.state,
+                merged,
+                ticket=ticket,
+                source=source.name,
+                instance=update.instance,
+                external_id=update.external_id,
+                delivery=cause,
+                received=received,
+                version_is_time=source.version_is_time,
+            )
+            out.emit(topics.NORMALIZED, event)
+        if merged.state is not None:
+            data = merge.encode(merged.state)
+            out.store(key, data)
+            self._tickets[key] = data
+
+
+def keyed_id(topic: str, partition: int, offset: int, part: int = 0) -> str:
+    """The `ce_id` of a `tickets.keyed` record, from where its message stands; the edge answers with part 0's."""
+    return event_id("keyed", topic, partition, offset, *((part,) if part else ()))
