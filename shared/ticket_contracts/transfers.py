@@ -54,6 +54,7 @@ class TransferRequested(TransferEvent, frozen=True, kw_only=True):
 
     attempt: 1 for the first destination of this transfer. tried: queues that did not take it.
     target_group: what people chose in the source, for cause `source`. sender: who owns the ticket meanwhile.
+    reply_id: of the reply that returned the ticket, for cause `return`.
     """
 
     TYPE: ClassVar[str] = "relaydesk.transfer.requested.v1"
@@ -68,6 +69,7 @@ class TransferRequested(TransferEvent, frozen=True, kw_only=True):
     target_group: str | None = None
     requested_by: str | None = None
     reason: str = ""
+    reply_id: str | None = None
 
 
 class TransferOffered(TransferEvent, frozen=True, kw_only=True):
