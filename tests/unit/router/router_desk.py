@@ -1,4 +1,4 @@
-"""A small co-managed desk, tickets for it, and fakes of what the runtime gives the router."""
+"""A small co-managed desk, and tickets for it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ticket_contracts import topics
 from ticket_contracts.agreement import Agreement, Published, digest
 from ticket_contracts.agreement.calendars import compile_calendars
 from ticket_contracts.classification import ClassificationInputs, TicketClassified
-from ticket_contracts.cloudevents import Event, ce_id
-from ticket_contracts.routing import TicketFacts, TicketRouted
+from ticket_contracts.cloudevents import Event
+from ticket_contracts.routing import TicketFacts
 from ticket_contracts.tickets import TicketDuplicate, TicketNormalized
 from ticket_contracts.transfers import TransferCompleted, TransferRequested
 from ticket_router.domain.policy import Policy
@@ -171,49 +171,6 @@ class Desk:
     def taken(self, partner: str, day: str) -> tuple[int, int]:
         month = sum(n for (who, when), n in self._taken.items() if who == partner and when[:7] == day[:7])
         return self._taken.get((partner, day), 0), month
-
-
-class FakeAgreements:
-    """Versions by their instant, as `ticket_runtime.agreements.Agreements` gives them."""
-
-    def __init__(self, *versions: Published) -> None:
-        self._versions = sorted(versions, key=lambda v: v.effective_at)
-
-    def in_force(self, at: datetime) -> Published:
-        return next((v for v in reversed(self._versions) if v.effective_at <= at), self._versions[0])
-
-    def version(self, digest: str) -> Published:
-        return next(v for v in self._versions if v.version == digest)
-
-
-class FakeOutputs:
-    """What a task's work gave out, in order."""
-
-    def __init__(self) -> None:
-        self.events: list[tuple[str, Event]] = []
-        self.changelog: dict[bytes, bytes] = {}
-        self.stored = 0
-
-    def emit(self, topic: str, event: Event) -> str:
-        self.events.append((topic, msgspec.json.decode(msgspec.json.encode(event), type=type(event))))
-        return ce_id(event)
-
-    def forward(self, *_: object) -> None:
-        raise AssertionError("the router forwards nothing")
-
-    def store(self, key: bytes, value: bytes | None) -> None:
-        self.stored += 1
-        if value is None:
-            self.changelog.pop(key, None)
-        else:
-            self.changelog[key] = value
-
-    def take(self) -> list[tuple[str, Event]]:
-        taken, self.events = self.events, []
-        return taken
-
-    def routed(self) -> list[TicketRouted]:
-        return [event for _, event in self.take() if isinstance(event, TicketRouted)]
 
 
 _TOPIC: dict[type[Event], str] = {

@@ -17,13 +17,13 @@ from ticket_contracts.tickets import Requester, TicketDuplicate
 from ticket_contracts.transfers import TransferDeclined, TransferExpired, TransferWithdrawn
 from ticket_router.domain.again import differences
 from ticket_router.handlers import RouterWork
+from ticket_runtime.agreements import Agreements
 from ticket_runtime.task import Poison
+from ticket_runtime.testing import FakeOutputs
 from unit.router.router_desk import (
     ALL_DAYS,
     MONDAY,
     TICKET,
-    FakeAgreements,
-    FakeOutputs,
     agreement,
     classified,
     completed,
@@ -46,11 +46,12 @@ class Story:
     """One task that is told events; remembers all it decided."""
 
     def __init__(self, *versions: Published, **changes: Any) -> None:
-        self.agreements = FakeAgreements(*(versions or (published(agreement(**changes)),)))
+        self.agreements = Agreements(versions or (published(agreement(**changes)),))
         self.version = self.agreements.in_force(MONDAY).version
         self.work = RouterWork(self.agreements)
         self.out = FakeOutputs()
         self.decided: list[TicketRouted] = []
+        self.notices: list[tuple[str, TicketDispatched]] = []
 
     def tell(self, *events: Event) -> list[TicketRouted]:
         for event in events:
@@ -64,13 +65,15 @@ class Story:
         return self._new()
 
     def _new(self) -> list[TicketRouted]:
-        new = self.out.routed()
+        new = [event for _, event in self.out.emitted if isinstance(event, TicketRouted)]
+        self.notices += [(topic, event) for topic, event in self.out.emitted if isinstance(event, TicketDispatched)]
+        self.out.emitted.clear()
         self.decided += new
         return new
 
     def restored(self) -> RouterWork:
         again = RouterWork(self.agreements)
-        for key, value in self.out.changelog.items():
+        for key, value in self.out.state.items():
             again.restore(key, value)
         return again
 
@@ -201,7 +204,7 @@ def test_the_end_gives_everything_back_and_a_reopening_begins_anew() -> None:
     story.owned_by("desk")
     assert story.tell(normalized(2, status="closed", lifecycle="ended")) == []
     assert story.loads == {}
-    assert not [key for key in story.out.changelog if key.startswith(b"v:")], "no text is kept of what has ended"
+    assert not [key for key in story.out.state if key.startswith(b"v:")], "no text is kept of what has ended"
     assert story.tell(requested(3, MONDAY, "t2", asks=True)) == [], "nobody needs a queue for it"
     (again,) = story.tell(normalized(3, status="open", lifecycle="reopened"))
     assert (again.purpose, again.queue, again.rule) == ("first", "desk", "protocol:reopened")
@@ -268,13 +271,10 @@ def test_the_partner_is_told_what_its_contract_names_and_people_inside_all() -> 
     story = Story(**ROUND_THE_CLOCK)
     night = utc("2026-03-02T20:00:00")
     secret = Requester(name="Grace", address="grace@example.org")
-    told = []
     for at, number in ((night, 1), (MONDAY + timedelta(days=1), 2)):
         ticket = f"servicenow:main:INC{number}"
-        story.work.handle(record(normalized(at=at, ticket=ticket, requester=secret)), story.out)
-        story.work.handle(record(classified(at=at, ticket=ticket, agreement_version=story.version)), story.out)
-        told += [(topic, e) for topic, e in story.out.take() if isinstance(e, TicketDispatched)]
-    (outside, notice), (inside, full) = told
+        story.tell(normalized(at=at, ticket=ticket, requester=secret), classified(at=at, ticket=ticket))
+    (outside, notice), (inside, full) = story.notices
     assert (outside, inside) == ("queues.night-desk", "queues.desk")
     assert set(msgspec.to_builtins(notice.view)) == {"title", "text", "category", "priority", "language"}
     assert full.view.requester == secret
@@ -326,7 +326,7 @@ def test_what_cannot_be_read_is_poison_and_leaves_no_trace(broken: dict[str, Any
     with pytest.raises(Poison):
         story.work.handle(record(normalized(), **broken), story.out)
     assert story.work.snapshot() == before
-    assert story.out.stored == 0
+    assert story.out.stored == []
 
 
 def play(story: Story, seed: int, steps: int) -> None:

@@ -125,6 +125,7 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
         )
         if event.status in ENDED:
             self._end()
+            self.normalized = None  # whatever brings it back brings a whole ticket
         elif self.ended or (event.lifecycle == "reopened" and self.routed):
             self._end()
             self.ended, self.routed, self.reopened = False, False, True
