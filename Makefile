@@ -98,6 +98,9 @@ COMPILE = $(UV_TOOL) pip compile --quiet --universal --python-version 3.11 --gen
 lock: $(READY) ## Pin every dependency anew, hashes included: [UPGRADE=--upgrade]
 	@test -n "$(UV)" || $(PIP) install uv
 	$(COMPILE) $(DISTS:%=%/pyproject.toml) requirements/build.in requirements/dev.in -o requirements/dev.lock
-	$(COMPILE) -c requirements/dev.lock $(filter-out deploy/%,$(DISTS:%=%/pyproject.toml)) -o requirements/run.lock
+	for service in $(notdir $(filter services/%,$(DISTS))); do \
+	  $(COMPILE) -c requirements/dev.lock shared/pyproject.toml services/$$service/pyproject.toml \
+	    -o requirements/$$service.lock || exit; \
+	done
 	$(COMPILE) -c requirements/dev.lock requirements/build.in -o requirements/build.lock
 	$(PY) -m relaydesk_local lock

@@ -67,19 +67,29 @@ def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:
 
 @pytest.mark.parametrize("directory", DISTRIBUTIONS)
 def test_what_a_distribution_needs_is_locked_with_hashes(directory: str) -> None:
-    lock = pins("dev.lock" if directory == "deploy" else "run.lock")
+    service = Path(directory).name
+    locks = ["dev.lock", f"{service}.lock"] if directory.startswith("services/") else ["dev.lock"]
     dependencies = manifest(directory)["dependencies"]
     assert isinstance(dependencies, list)
     assert dependencies
     for dependency in dependencies:
         name = normalized(dependency)
         if name != "relaydesk-shared":
-            assert lock.get(name), f"{directory} needs {name}, which no lock pins: make lock"
+            for lock in locks:
+                assert pins(lock).get(name), f"{directory} needs {name}, which {lock} does not pin: make lock"
+
+
+@pytest.mark.parametrize("directory", DISTRIBUTIONS[1:])
+def test_our_own_shared_is_never_looked_for_in_a_registry(directory: str) -> None:
+    tools = tomllib.loads((ROOT / directory / "pyproject.toml").read_text())["tool"]
+    assert ((ROOT / directory) / tools["uv"]["sources"]["relaydesk-shared"]["path"]).resolve() == ROOT / "shared"
 
 
 def test_the_locks_agree() -> None:
     dev = pins("dev.lock")
-    for lock in ("run.lock", "build.lock"):
+    others = [path.name for path in (ROOT / "requirements").glob("*.lock") if path.name != "dev.lock"]
+    assert len(others) == 6, "one for each service, and what building needs"
+    for lock in others:
         for name, hashes in pins(lock).items():
             assert hashes, f"{name} in {lock} has no hash"
             assert dev[name] == hashes, f"{name} differs between {lock} and dev.lock: make lock"
