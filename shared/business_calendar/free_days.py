@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import calendar
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import holidays
@@ -33,7 +34,7 @@ class FreeDays:
         return bool(self._exact or self._yearly or self._countries or self._events)
 
     def name_of(self, day: dt.date) -> str | None:
-        """What the holiday on that date is called; None if it is no holiday."""
+        """What the holiday on that date is called, a date given as text by that text; None if it is no holiday."""
         year = self._years.get(day.year)
         if year is None:
             year = self._years[day.year] = self._year(day.year)
@@ -48,14 +49,14 @@ class FreeDays:
         else:
             date = parse_date(entry, where)
             if isinstance(date, YearlyDate):
-                self._yearly[date] = f"holiday {entry}"
+                self._yearly[date] = str(entry)
             else:
-                self._exact[date] = f"holiday {entry}"
+                self._exact[date] = str(entry)
 
     def _year(self, year: int) -> dict[dt.date, str]:
         days = {date: name for date, name in self._exact.items() if date.year == year}
         for yearly, name in self._yearly.items():
-            if yearly != (2, 29) or _is_leap(year):
+            if yearly != (2, 29) or calendar.isleap(year):
                 days[dt.date(year, *yearly)] = name
         for event in self._events:
             days.update((date, event.name) for date in event.dates(year))
@@ -64,11 +65,7 @@ class FreeDays:
         return days
 
 
-def _is_leap(year: int) -> bool:
-    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-
-
-def _country_year(entry: CountryHolidays, year: int, where: str) -> Iterator[tuple[dt.date, str]]:
+def _country_year(entry: CountryHolidays, year: int, where: str) -> Mapping[dt.date, str]:
     try:
         # Without a language the names would be in that of the machine.
         days = holidays.country_holidays(
@@ -82,7 +79,7 @@ def _country_year(entry: CountryHolidays, year: int, where: str) -> Iterator[tup
             else 'write a code of ISO 3166-1, as {"country": "DE"}, or give the dates'
         )
         raise CalendarError(f"{where}: {error}; {hint}") from None
-    return ((date, name) for date, name in days.items() if date.year == year)
+    return days
 
 
 class _FreeEvent(NamedTuple):
@@ -107,7 +104,7 @@ def _free_events(text: str, where: str) -> Iterator[_FreeEvent]:
         calendars = icalendar.Calendar.from_ical(text, multiple=True)
     except (ValueError, IndexError, KeyError) as error:
         raise CalendarError(f"{where}: not an iCalendar text: {str(error).strip()}") from None
-    events = [event for calendar in calendars for event in calendar.walk("VEVENT")]
+    events = [event for one in calendars for event in one.walk("VEVENT")]
     if not events:
         raise CalendarError(f"{where}: the iCalendar text holds no event (VEVENT)")
     moved: dict[str, list[dt.datetime]] = {}  # occurrences that an event of their own replaces

@@ -63,6 +63,11 @@ NOTHING = {"deadline": None, "elapsed_seconds": None, "waiting_seconds": None, "
             id="a budget no longer than the warning: warned at once",
         ),
         pytest.param(
+            {"kind": "deadline", "start": "2025-06-02 12:00", "seconds": 300, "warn_before_seconds": 900},
+            {"deadline": "2025-06-02T12:05:00Z", "warn_at": "2025-06-02T12:00:00Z"},
+            id="a budget shorter than the warning: warned at once",
+        ),
+        pytest.param(
             {
                 "kind": "deadline",
                 "start": "2025-06-02 09:00",
@@ -134,6 +139,11 @@ NOTHING = {"deadline": None, "elapsed_seconds": None, "waiting_seconds": None, "
             },
             {"deadline": "2025-06-02T16:00:00Z", "elapsed_seconds": 3600, "waiting_seconds": 7200},
             id="a budget used up as the pause begins",
+        ),
+        pytest.param(
+            {"kind": "pause", "start": "2025-06-02 15:00", "seconds": 0, "pause": ["2025-06-02 14:00", None]},
+            {"deadline": "2025-06-02T15:00:00Z"},
+            id="no budget is used up at once, on hold or not",
         ),
         pytest.param(
             {"kind": "pause", "start": "2025-06-06 16:00", "end": "2025-06-09 10:00"},
