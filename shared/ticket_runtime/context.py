@@ -12,15 +12,19 @@ from ticket_runtime.task import Work
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
+    from ticket_runtime.clock import Clock
+
 
 @dataclass(frozen=True, slots=True)
 class TaskContext:
     """task: the partition number, 0 for a single task. agreements: the versions read so far, kept up to date. metrics:
-    where a service registers metrics of its own, once a process; None in an in-memory desk."""
+    where a service registers metrics of its own, once a process; None in an in-memory desk. clock: the desk's, to tell what is said late, never
+    to decide by; None in an in-memory desk."""
 
     task: int
     agreements: Agreements
     metrics: CollectorRegistry | None = None
+    clock: Clock | None = None
 
 
 class LiveView:
