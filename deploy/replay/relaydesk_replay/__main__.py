@@ -87,11 +87,14 @@ async def _run(options: argparse.Namespace, console: Console) -> int:
     directory = RUN / "desk"
     played = directory / "week"
     first = not (played / "done").exists()
-    plan = desks.Plan(directory, options.agreement, clock="stream" if first else "wall", ports=desks.PORTS, fresh=first)
+    now = datetime.now(UTC)
+    feed = make_week(options.seed, end=now.replace(minute=0, second=0, microsecond=0))
+    begin = feed.items[0].at if first else now
+    clock = "stream" if first else "wall"
+    plan = desks.Plan(directory, options.agreement, begin, clock=clock, ports=desks.PORTS, fresh=first)
     async with desks.running(plan, _stages(console)) as desk:
         holds = True
         if first:
-            feed = make_week(options.seed, end=datetime.now(UTC).replace(minute=0, second=0, microsecond=0))
             driver = _driver(desk, plan, feed, options.seed)
             await _play(driver, desk, feed, console)
             _, verdict = await _report(desk, played, console)
@@ -113,7 +116,13 @@ async def _replay(options: argparse.Namespace, console: Console) -> int:
     log = options.feed != "week" and all(item.source == "servicenow" for item in feed.items)
     agreement = options.agreement or AGREEMENTS / ("incident-log.yaml" if log else "default.yaml")
     plan = desks.Plan(
-        options.directory, agreement, partitions=options.partitions, clock="stream", fresh=True, ephemeral=True
+        options.directory,
+        agreement,
+        feed.items[0].at,
+        partitions=options.partitions,
+        clock="stream",
+        fresh=True,
+        ephemeral=True,
     )
     out = options.out or plan.directory / "out"
     for stale in out.glob("*.jsonl"):
@@ -140,25 +149,26 @@ async def _replay(options: argparse.Namespace, console: Console) -> int:
 async def _up(options: argparse.Namespace, console: Console) -> int:
     directory = RUN / "desk"
     if options.foreground:
-        plan = desks.Plan(directory, options.agreement, ports=desks.PORTS)
+        plan = desks.Plan(directory, options.agreement, datetime.now(UTC), ports=desks.PORTS)
         async with desks.running(plan, _stages(console)) as desk:
             await _stay(desk, console)
         return 0
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "up.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "relaydesk_replay", "up", "--foreground", "--agreement", str(options.agreement)],
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "relaydesk_replay", "up", "--foreground", "--agreement", str(options.agreement)),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
     (directory / "pid").write_text(str(process.pid))
+    ended = asyncio.create_task(process.wait())
     while not (directory / "endpoints.json").exists():
-        if process.poll() is not None:
+        await asyncio.wait({ended}, timeout=0.2)
+        if ended.done():
             console.print((directory / "up.log").read_text().strip(), markup=False)
             return 2
-        await asyncio.sleep(0.2)
     console.print((directory / "endpoints.json").read_text(), markup=False)
     return 0
 

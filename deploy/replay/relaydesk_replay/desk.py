@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,7 +19,9 @@ from relaydesk_local import LocalKafka, LocalPostgres
 from relaydesk_replay.supervisor import Service, ServiceFailed, Supervisor
 from ticket_contracts import topics
 from ticket_contracts.agreement import Agreement
+from ticket_contracts.agreement.publishing import publish, read_versions
 from ticket_contracts.agreement.reading import read_agreement
+from ticket_runtime.topics import create_topics, stamp_by_broker
 
 MODULES = {
     "intake": "ticket_intake",
@@ -41,12 +44,14 @@ PORTS = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to bring up. directory: for data, logs and `endpoints.json`. agreement: its document. partitions: of topics
-    keyed by ticket. clock: `stream` follows a replay from the start. ports: name -> port, absent ones are free ports.
+    """What to bring up. directory: for data, logs and `endpoints.json`. agreement: its document. now: when the desk is
+    set up (UTC). partitions: of topics keyed by ticket. clock: `stream` follows a replay from the start. ports: name ->
+    port, absent ones are free ports.
     fresh: nothing of an earlier run is kept. ephemeral: PostgreSQL need not survive a power cut."""
 
     directory: Path
     agreement: Path
+    now: datetime
     partitions: int = 4
     clock: str = "wall"
     ports: dict[str, int] = field(default_factory=dict)
@@ -80,6 +85,7 @@ async def running(plan: Plan, say: Callable[[str], None] = lambda _: None) -> As
         bootstrap, database = await asyncio.gather(asyncio.to_thread(kafka.start), asyncio.to_thread(postgres.start))
         say("Creating topics, publishing the agreement")
         names = await _prepare_topics(bootstrap, agreement, plan)
+        await _agree(bootstrap, agreement, plan.now)
         await _migrate(database)
         say("Starting the five services")
         supervisor = Supervisor(_services(plan, bootstrap, database), plan.directory / "services")
@@ -99,6 +105,14 @@ async def _prepare_topics(bootstrap: str, agreement: Agreement, plan: Plan) -> l
     wanted = topics.desk_topics(agreement.sources, list(agreement.queues), list(agreement.partners))
     await create_topics(bootstrap, "", wanted, plan.partitions, live=plan.clock == "wall")
     return [topic.name for topic in wanted]
+
+
+async def _agree(bootstrap: str, agreement: Agreement, now: datetime) -> None:
+    """Publishes the document unless the desk has a version already: a later one is for people to approve, by the
+    command."""
+    if not await read_versions(bootstrap):
+        approvals = {party.name: "the desk's setup" for party in agreement.parties}
+        await publish(bootstrap, agreement, now=now, effective_at=now, approvals=approvals)
 
 
 async def go_live(desk: Desk) -> None:

@@ -187,9 +187,7 @@ def _told(draw: random.Random, text: str, language: str) -> str:
         return ""
     if kind < 0.12:
         word = {"de": "Von", "fr": "De", "es": "De"}.get(language, "From")
-        forwarded = (
-            f"-----Original Message-----\n{word}: {draw.choice(PEOPLE)}\n> the printer is fine by the way\n> bye"
-        )
+        forwarded = f"-----Original Message-----\n{word}: {draw.choice(PEOPLE)}\n> the printer is fine\n> bye"
         return f"{text}\n\n{forwarded}"
     return text
 
