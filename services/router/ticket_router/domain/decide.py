@@ -8,7 +8,7 @@ from typing import Final, Literal, Protocol
 import msgspec
 
 from ticket_contracts.routing import Purpose, RoutingInputs, TicketFacts, TicketRouted
-from ticket_router.domain.policy import ABSTAINED, GROUP, Policy, QueuePlan
+from ticket_router.domain.policy import ABSTAINED, GROUP, NEVER, Policy, QueuePlan
 
 SOURCE_GROUP: Final = "protocol:source_group"
 REOPENED: Final = "protocol:reopened"
@@ -122,8 +122,8 @@ class _Weighing:
         """The instant to judge hours by: of a queue about to close, its closing, when the ticket must be elsewhere."""
         if self._request.cause == "queue_closing" and self._request.current is not None:
             current = self._policy.queues.get(self._request.current)
-            if current is not None and current.is_open(at):
-                return current.next_close(at)
+            if current is not None and current.is_open(at) and (close := current.next_close(at)) < NEVER:
+                return close
         return at
 
     def refusal(self, name: str) -> Refusal | None:

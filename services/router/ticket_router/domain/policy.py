@@ -11,7 +11,8 @@ from ticket_contracts.agreement import Agreement, Condition
 from ticket_contracts.agreement.model import Partner, Queue, RoutingRule
 from ticket_contracts.routing import TicketFacts
 
-_NEVER: Final = 1 << 62
+NEVER: Final = 1 << 62
+"""The second in which a calendar closes that never does."""
 _QUARTER: Final = 900
 
 Forbidden = Literal["never_flags", "categories", "customers", "languages"]
@@ -32,7 +33,7 @@ class Hours:
         calendar = self._calendar
         self._open = calendar.is_open(at)
         change = calendar.next_close(at) if self._open else calendar.next_open(at)
-        self._from, self._until = at, _NEVER if change is None else change
+        self._from, self._until = at, NEVER if change is None else change
 
     def is_open(self, at: int) -> bool:
         if not self._from <= at < self._until:
@@ -44,7 +45,7 @@ class Hours:
         if self.is_open(at):
             return self._until
         change = self._calendar.next_close(at)
-        return _NEVER if change is None else change
+        return NEVER if change is None else change
 
     def next_open(self, at: int) -> int:
         if self.is_open(at):
@@ -154,7 +155,7 @@ class QueuePlan:
 
     def next_close(self, at: int) -> int:
         """The first instant after `at` at which one of its calendars closes."""
-        return min((hours.next_close(at) for hours in self.hours), default=_NEVER)
+        return min((hours.next_close(at) for hours in self.hours), default=NEVER)
 
     def overflows(self, load: int, before: bool) -> bool:
         """Whether it overflows now: from `above` on, and once it does, until it has drained to `below`."""
@@ -168,7 +169,7 @@ class QueuePlan:
         if self.lead is None:
             return None
         close = self.next_close(at)
-        if close >= _NEVER:
+        if close >= NEVER:
             return None
         return close - self.lead if close - self.lead > at else close
 
@@ -348,8 +349,8 @@ class Policy:
         """The first instant after `at` at which a calendar opens or closes: a decision may turn out otherwise then."""
         if not self._change_from <= at < self._change_until:
             self._change_from = at
-            self._change_until = min((hours.next_change(at) for hours in self.hours.values()), default=_NEVER)
-        return None if self._change_until >= _NEVER else self._change_until
+            self._change_until = min((hours.next_change(at) for hours in self.hours.values()), default=NEVER)
+        return None if self._change_until >= NEVER else self._change_until
 
 
 GROUP: Final = "group"

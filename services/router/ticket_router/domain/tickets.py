@@ -126,7 +126,8 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
         if event.status in ENDED:
             self._end()
             self.normalized = None  # whatever brings it back brings a whole ticket
-        elif self.ended or (event.lifecycle == "reopened" and self.routed):
+            return False
+        if self.ended or (event.lifecycle == "reopened" and self.routed):
             self._end()
             self.ended, self.routed, self.reopened = False, False, True
         return before is not None and _asked_anew(before) != _asked_anew(self.normalized)
