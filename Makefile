@@ -11,6 +11,7 @@ READY  := $(VENV)/.relaydesk-ready
 UV     := $(shell command -v uv 2>/dev/null)
 DISTS  := shared services/intake services/classifier services/router services/sla-monitor services/handoff deploy
 LOCKS  := requirements/build.lock requirements/dev.lock
+COMPOSE := docker compose -f deploy/compose/compose.yaml
 PYTHONS := python3 python3.14 python3.13 python3.12 python3.11 python
 
 .PHONY: help setup lint format test run replay up down bench chaos schemas lock clean
@@ -18,21 +19,11 @@ PYTHONS := python3 python3.14 python3.13 python3.12 python3.11 python
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) ## Make the environment in .venv from the hash lock (seconds when nothing changed)
+setup: $(READY) ## Start an empty desk in the background, live on the wall clock: [WITH=compose] in containers
+	@$(if $(filter compose,$(WITH)),$(COMPOSE) up --build --detach,$(PY) -m relaydesk_replay up)
 
-run: $(READY) ## Start everything, play a week of a support desk, stay up until Ctrl-C
-	@$(PY) -m relaydesk_replay run
-
-replay: $(READY) ## Play a file to its end: FEED=FILE [OUT=DIR] [LIMIT=N] [AGREEMENT=FILE]
-	@test -n "$(FEED)" || { echo "make replay needs a file: make replay FEED=log.csv.gz (or FEED=week)" >&2; exit 2; }
-	@$(PY) -m relaydesk_replay replay "$(FEED)" $(if $(OUT),--out "$(OUT)") $(if $(LIMIT),--limit $(LIMIT)) \
-		$(if $(AGREEMENT),--agreement "$(AGREEMENT)")
-
-up: $(READY) ## Start an empty desk in the background, live on the wall clock
-	@$(PY) -m relaydesk_replay up
-
-down: $(READY) ## Stop what `make up` started
-	@$(PY) -m relaydesk_replay down
+down: $(READY) ## Stop what `make up` started; its data stays: [WITH=compose]
+	@$(if $(filter compose,$(WITH)),$(COMPOSE) down,$(PY) -m relaydesk_replay down)
 
 lint: $(READY) ## Ruff, mypy (strict), and the import contracts
 	$(VENV)/bin/ruff check

@@ -44,7 +44,8 @@ class LocalKafka(LocalServer):
 
     def _launch(self, port: int) -> ServerProcess:
         settings = self.data / "server.properties"
-        settings.write_text(_properties(self.data / "log", port, free_port()))
+        wanted = broker_settings(self.data / "log", port, free_port())
+        settings.write_text("".join(f"{name}={value}\n" for name, value in wanted.items()))
         if not (self.data / "log" / "meta.properties").exists():
             _format(self._java_command, settings)
         process = ServerProcess(
@@ -86,9 +87,9 @@ def _format(java_command: list[str], settings: Path) -> None:
         raise BackendError(f"Kafka could not prepare {settings.parent}: {lines[0][:200]}")
 
 
-def _properties(log_directory: Path, port: int, controller_port: int) -> str:
+def broker_settings(log_directory: Path, port: int, controller_port: int) -> dict[str, object]:
     """The broker's settings: one replica of everything, and figures for one small machine."""
-    settings: dict[str, object] = {
+    return {
         "process.roles": "broker,controller",
         "node.id": 1,
         "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
@@ -125,4 +126,3 @@ def _properties(log_directory: Path, port: int, controller_port: int) -> str:
         "log.cleaner.dedupe.buffer.size": 32 * 1024 * 1024,
         "num.recovery.threads.per.data.dir": 2,
     }
-    return "".join(f"{name}={value}\n" for name, value in settings.items())
