@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class TaskContext:
     """task: the partition number, 0 for a single task. agreements: the versions read so far, kept up to date. metrics:
-    where a service registers metrics of its own, once a process; None in an in-memory desk. clock: the desk's, to tell what is said late, never
-    to decide by; None in an in-memory desk."""
+    where a service registers metrics of its own, once a process. clock: the desk's, to tell what is said late, never to
+    decide by. Both are None in an in-memory desk."""
 
     task: int
     agreements: Agreements
