@@ -1,0 +1,192 @@
+"""A live desk: a ticket sent by HTTP arrives and is owned; bad input ends where it should, and the others go on."""
+on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from relaydesk_replay import desk as desks
+from relaydesk_replay.desk import Desk
+from ticket_contracts import topics
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(scope="module")
+async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
+    plan = desks.Plan(
+        tmp_path_factory.mktemp("live"), ROOT / "deploy/agreements/default.yaml", datetime.now(UTC), ephemeral=True
+    )
+    async with desks.running(plan) as up:
+        yield up
+
+
+async def _committed(desk: Desk, topic: str) -> list[Any]:
+    """All committed records of a topic so far."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=desk.bootstrap,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        max_partition_fetch_bytes=16_000_000,
+    )
+    await consumer.start()
+    try:
+        await consumer.topics()
+        partitions = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or ()]
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        ends = await consumer.end_offsets(partitions)
+        found: list[Any] = []
+        while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
+            for records in (await consumer.getmany(timeout_ms=100)).values():
+                found += records
+        return found
+    finally:
+        await consumer.stop()
+
+
+async def _eventually(desk: Desk, topic: str, wanted: Callable[[Any], bool], seconds: float = 30) -> Any:
+    """The first committed record like that; fails when none comes within so many seconds."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        for record in await _committed(desk, topic):
+            if wanted(record):
+                return record
+        await asyncio.sleep(0.2)
+    raise AssertionError(f"nothing like that came on {topic} within {seconds:.0f} s")
+
+
+async def _post(desk: Desk, body: bytes, source: str = "generic", **headers: str) -> httpx.Response:
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        return await client.post(
+            f"{desk.endpoints['intake']}/v1/sources/{source}/events",
+            content=body,
+            headers={"content-type": "application/json", **headers},
+        )
+
+
+async def _still_works(desk: Desk, external: str) -> None:
+    answer = await _post(
+        desk, json.dumps({"id": external, "title": "Outlook does not start", "status": "new"}).encode()
+    )
+    assert answer.status_code == 202, answer.text
+    await _eventually(desk, topics.ROUTED, lambda record: record.key == f"generic:default:{external}".encode())
+
+
+async def test_e2e_live_a_ticket_sent_by_http_arrives_with_an_owner(desk: Desk) -> None:
+    answer = await _post(desk, b'{"id": "LIVE-1", "title": "VPN drops", "text": "Every ten minutes.", "status": "new"}')
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["id"]
+    until = time.monotonic() + 30
+    async with httpx.AsyncClient(trust_env=False) as client:
+        while True:
+            owners = await client.get(f"{desk.endpoints['handoff']}/v1/tickets/generic:default:LIVE-1/owners")
+            if owners.status_code == 200 and any(t["state"] == "offered" for t in owners.json().get("transfers", [])):
+                break
+            assert time.monotonic() < until, owners.text
+            await asyncio.sleep(0.2)
+        clocks = await client.get(f"{desk.endpoints['sla']}/v1/tickets/generic:default:LIVE-1/clocks")
+    assert clocks.status_code == 200
+    assert "resolution" in clocks.text
+
+
+async def test_e2e_live_an_unknown_source_is_a_problem_document(desk: Desk) -> None:
+    answer = await _post(desk, b"{}", source="nobody")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert {"type", "title", "status", "detail"} <= set(answer.json())
+
+
+async def test_e2e_live_ten_megabytes_are_too_large_for_the_edge(desk: Desk) -> None:
+    answer = await _post(desk, b'{"id": "BIG", "text": "' + b"x" * 10_000_000 + b'"}')
+    assert answer.status_code == 413
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    await _still_works(desk, "AFTER-413")
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("not JSON", b'{"id": "X", "title": "Toner "empty""}'),
+        ("no ticket", b'{"hello": "world"}'),
+        ("a list", b"[1, 2, 3]"),
+        ("wrong types", b'{"id": {"a": 1}, "title": 7, "comments": "none"}'),
+        ("nothing", b""),
+    ],
+)
+async def test_e2e_live_what_is_not_understood_is_kept_as_a_dead_letter(desk: Desk, name: str, body: bytes) -> None:
+    """The same whether it came by HTTP or was produced to the topic by the tool, with any key or none."""
+    marker = f"{name}-{time.monotonic_ns()}".encode()
+    producer = AIOKafkaProducer(bootstrap_servers=desk.bootstrap)
+    await producer.start()
+    try:
+        await producer.send_and_wait(topics.inbound("generic"), body, key=None, headers=[("x-test", marker)])
+    finally:
+        await producer.stop()
+    letter = await _eventually(
+        desk,
+        topics.dead_letter(topics.inbound("generic")),
+        lambda record: dict(record.headers).get("x-test") == marker,
+    )
+    assert (letter.value or b"") == body
+    said = dict(letter.headers)
+    assert said["kafka_dlt-original-topic"] == b"inbound.generic"
+    assert said["kafka_dlt-exception-message"]
+    await _still_works(desk, "AFTER-" + marker.decode().replace(" ", "-"))
+
+
+async def test_e2e_live_ten_megabytes_on_the_topic_are_a_dead_letter(desk: Desk) -> None:
+    body = b'{"id": "BIG-2", "text": "' + b"x" * 10_000_000 + b'"'
+    producer = AIOKafkaProducer(bootstrap_servers=desk.bootstrap, max_request_size=12_000_000)
+    await producer.start()
+    try:
+        await producer.send_and_wait(topics.inbound("generic"), body, headers=[("x-test", b"ten megabytes")])
+    finally:
+        await producer.stop()
+    letter = await _eventually(
+        desk,
+        topics.dead_letter(topics.inbound("generic")),
+        lambda record: dict(record.headers).get("x-test") == b"ten megabytes",
+    )
+    assert letter.value == body
+    await _still_works(desk, "AFTER-BIG")
+
+
+async def test_e2e_live_a_value_from_a_future_schema_is_read_or_kept(desk: Desk) -> None:
+    """Unknown fields are ignored; an event that today's model cannot hold is a dead letter of each group that reads
+    it."""
+    producer = AIOKafkaProducer(bootstrap_servers=desk.bootstrap)
+    await producer.start()
+    try:
+        await producer.send_and_wait(
+            topics.NORMALIZED,
+            b'{"ticket": "generic:default:FUTURE", "ticket_version": "seven"}',
+            key=b"generic:default:FUTURE",
+            headers=[
+                ("ce_type", b"relaydesk.ticket.normalized.v1"),
+                ("ce_id", b"0" * 32),
+                ("ce_time", b"2026-03-02T09:00:00Z"),
+                ("x-test", b"future"),
+            ],
+        )
+    finally:
+        await producer.stop()
+    groups: set[bytes] = set()
+    until = time.monotonic() + 30
+    while groups != {b"classifier", b"router", b"sla-monitor", b"handoff"} and time.monotonic() < until:
+        letters = await _committed(desk, topics.dead_letter(topics.NORMALIZED))
+        groups = {dict(letter.headers)["kafka_dlt-original-consumer-group"] for letter in letters}
+        await asyncio.sleep(0.2)
+    assert groups == {b"classifier", b"router", b"sla-monitor", b"handoff"}
+    await _still_works(desk, "AFTER-FUTURE")
