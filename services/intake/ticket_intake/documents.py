@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.resources
 import ipaddress
 import re
@@ -65,6 +66,14 @@ def _texts(value: Any) -> Any:
             for k, v in value.items()
         }
     return value
+
+
+def _leaf(name: str) -> str:
+    if name not in LEAVES:
+        close = difflib.get_close_matches(name, LEAVES, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(LEAVES)}"
+        raise ValueError(f"no such field; {hint}")
+    return name
 
 
 Expression = Annotated[str, AfterValidator(_expression)]
@@ -265,14 +274,12 @@ class Document(_Strict):
     delivery: Delivery = Delivery()
     version: Annotated[list[VersionForm], BeforeValidator(_as_list)] = []
     dates: Dates = Dates()
-    fields: dict[str, RulesOf]
+    fields: dict[Annotated[str, AfterValidator(_leaf)], RulesOf]
     comments: list[CommentForm] = []
 
     @model_validator(mode="after")
     def _known(self) -> Document:
         for leaf, rules in self.fields.items():
-            if leaf not in LEAVES:
-                raise ValueError(f"fields.{leaf}: no such field; there are {', '.join(LEAVES)}")
             words = mapping.WORDS.get(leaf)
             for rule in rules:
                 said = [*(rule.map or {}).values(), rule.otherwise, rule.value if isinstance(rule.value, str) else None]
@@ -421,8 +428,14 @@ def _extended(base: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
+_NOT_IN_THE_FILE = ("[key]", "none", "header", "basic", "bearer", "hmac")
+"""Steps of pydantic's own: a key instead of its value, the tag of a union."""
+
+
 def _fault(name: str, node: Any, detail: Any) -> str:
-    location = tuple(part for part in detail["loc"] if part not in ("none", "header", "basic", "bearer", "hmac"))
+    location = tuple(
+        part for part in detail["loc"] if part not in ("[key]", "none", "header", "basic", "bearer", "hmac")
+    )
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
         message = "no such key here; is it misspelt?"

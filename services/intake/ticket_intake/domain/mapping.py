@@ -13,7 +13,7 @@ import msgspec
 from ticket_contracts.ids import ticket_id
 from ticket_intake.domain import instants
 from ticket_intake.domain.errors import NotUnderstood, code
-from ticket_intake.domain.paths import MISSING, Path, PathError, walk
+from ticket_intake.domain.paths import MISSING, Path, PathError
 from ticket_intake.domain.text import LINE_LIMIT, line, readable
 from ticket_intake.domain.update import LEAVES, CommentUpdate, Order, Shape, Update
 
@@ -245,12 +245,13 @@ class Source:
                             steps.append(Step("comments", rule.each.text, item, comment.id))
                         yield comment
 
-    def reads(self) -> set[tuple[str, ...]]:
-        """The names that the document reads, from the body's root, for `--explain`."""
-        found: set[tuple[str, ...]] = set()
-        for path in self._paths():
-            found.update(path.reads)
-        return found
+    def unread(self, body: Any, part: int) -> list[str]:
+        """The paths of one part of a message that nothing reads: leaves, lists whole; for `--explain`."""
+        reads = {names for path in self._paths() for names in path.reads}
+        if self.parts is not None:
+            body = _get(self.parts, body)[part]
+            reads = {names[1:] for names in reads if names[0] == "item"}
+        return [".".join(names) for names in _leaves(body, ()) if not any(names[: len(r)] == r for r in reads)]
 
     def _paths(self) -> Iterator[Path]:
         yield self.external_id
@@ -268,11 +269,6 @@ class Source:
                 for inner in (rule.path, rule.when):
                     if inner is not None:
                         yield inner
-
-
-def unread(body: Any, reads: set[tuple[str, ...]]) -> list[str]:
-    """The paths of a body that nothing reads: leaves, lists whole."""
-    return [".".join(names) for names in _leaves(body, ()) if not any(names[: len(r)] == r for r in reads)]
 
 
 def _leaves(value: Any, names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -540,6 +536,3 @@ def _first(rules: Sequence[Rule], leaf: str, scope: Any, cut: list[str], steps: 
         if value is not MISSING:
             return value
     return MISSING
-
-
-__all__ = ["CommentRule", "Rule", "Source", "Step", "VersionPart", "digest", "unread", "walk"]

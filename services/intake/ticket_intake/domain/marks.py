@@ -29,7 +29,7 @@ def luhn(digits: str) -> bool:
 
 def _card(text: str) -> bool:
     digits = re.sub(r"\D", "", text)
-    return 13 <= len(digits) <= 19 and digits[0] in "23456" and len(set(digits)) > 2 and luhn(digits)
+    return 13 <= len(digits) <= 19 and digits[0] in "23456" and len(set(digits)) > 1 and luhn(digits)
 
 
 def iban(text: str) -> bool:
@@ -183,7 +183,7 @@ _KINDS: tuple[tuple[str, re.Pattern[str], Callable[[str], bool]], ...] = (
     ("personal:national_id", re.compile(r"\b[A-Z]{6}\d{2}[A-EHLMPRST]\d{2}[A-Z]\d{3}[A-Z]\b"), _codice_fiscale),
     ("personal:national_id", re.compile(r"\b(?:BSN|burgerservicenummer)\W{0,3}(\d{9})\b", re.I), _burgerservicenummer),
 )
-_HINT = re.compile(rf"\d{{3}}|{_WORDS}|BEGIN|bearer |://|gh[pousr]_|glpat-|xox|sk-|AIza|eyJ", re.I)
+_HINT = re.compile(rf"\d{{3}}|{_WORDS}|BEGIN|AKIA|bearer |://|gh[pousr]_|glpat-|xox|sk-|AIza|eyJ", re.I)
 
 
 def find(text: str) -> list[Mark]:

@@ -275,7 +275,7 @@ def _text_of_version(order: tuple[list[int], int, bytes], by_time: bool) -> str:
     if not version:
         return instant_text(to_datetime(time)) if time else ""
     first = instant_text(to_datetime(version[0])) if by_time else str(version[0])
-    return ".".join([first, *map(str, version[1:])])
+    return ".".join([first, *(str(part) for part in version[1:] if part >= 0)])
 
 
 def normalized(

@@ -29,7 +29,10 @@ _UNWANTED = re.compile(
 )
 _SPACES = re.compile(r"[^\S\n]+")
 _BLANK_LINES = re.compile(r"\n{3,}")
-_TAG = re.compile(r"<(?:!doctype|html|body|head|div|p|br|span|table|ul|ol|li|a|b|i|em|strong|pre|font|h[1-6])\b", re.I)
+_TAG = re.compile(
+    r"<(?:!doctype\b|(?:html|body|head|div|p|br|span|table|ul|ol|li|a|b|i|em|strong|pre|font|h[1-6])(?:\s*/?>|\s+[\w-]+\s*=))",
+    re.I,
+)
 _QUOTE_HINT = re.compile(
     r"^>|wrote:|schrieb|a écrit|escribi|ha scritto|schreef|napisał|^-{3,}|^\*?(?:From|Von|De|Da|Od) ?:", re.M
 )

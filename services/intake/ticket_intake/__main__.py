@@ -1,0 +1,293 @@
+"""Intake's composition root and command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+
+from ticket_contracts import topics
+from ticket_contracts.cloudevents import instant_text, parse_instant
+from ticket_intake import documents
+from ticket_intake.adapters.edge import Edge, EdgeLimits, kafka_producer
+from ticket_intake.documents import Document, DocumentError
+from ticket_intake.domain import instants, language, merge
+from ticket_intake.domain.errors import NotUnderstood
+from ticket_intake.domain.mapping import Source, Step
+from ticket_intake.domain.paths import MISSING
+from ticket_intake.domain.update import LEAVES
+from ticket_intake.handlers import IntakeWork, decode
+from ticket_runtime.context import LiveView, TaskContext
+from ticket_runtime.settings import RuntimeSettings
+
+_DESCRIPTION = """\
+Relaydesk's intake decides what a source's message means: the normalized ticket.
+
+A source is a document (YAML): who may send, where each field stands, what the tool's words mean, what orders its
+updates. Those of the well-known tools ship ready; a site's own is a file, mostly of a few lines over `extends:`."""
+
+_EXAMPLES = """\
+examples:
+  python -m ticket_intake sources list
+  python -m ticket_intake sources show servicenow > ours.yaml
+  python -m ticket_intake sources check ours.yaml
+  python -m ticket_intake normalize --source jira issue.json --explain
+  cat event.json | python -m ticket_intake normalize --source ours.yaml --json
+  RELAYDESK_HTTP_PORT=8080 python -m ticket_intake serve"""
+
+
+class Settings(RuntimeSettings):
+    """intake_sources: names of sources that ship ready and files of others, separated by commas; empty: all that ship.
+    dead_letters_in_row: what tools send is not in our hand, so intake does not stop for it."""
+
+    intake_sources: str = ""
+    dead_letters_in_row: int = 1_000_000_000
+
+    def chosen(self) -> list[str]:
+        return [name.strip() for name in self.intake_sources.split(",") if name.strip()] or documents.shipped()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m ticket_intake",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    commands.add_parser(
+        "serve",
+        help="run the service: Kafka, and the HTTP edge beside it",
+        description="Runs the service until SIGTERM. Settings are RELAYDESK_* variables; RELAYDESK_INTAKE_SOURCES "
+        "names the sources (shipped names and files, separated by commas; all that ship if empty).",
+    )
+
+    normalize = commands.add_parser(
+        "normalize",
+        help="read messages offline and print the tickets they mean",
+        description="Reads messages (files, one JSON body each, or one a line in *.jsonl; standard input without any) "
+        "in order, as intake would, and prints the ticket after each. Exits 1 when one is not understood.",
+    )
+    normalize.add_argument("--source", required=True, metavar="NAME", help="one that ships ready, or a file")
+    normalize.add_argument("files", nargs="*", metavar="FILE", type=Path)
+    normalize.add_argument("--explain", action="store_true", help="say which path gave which field, and what is unread")
+    normalize.add_argument("--received", metavar="INSTANT", help="when they were received (RFC 3339); now if not given")
+    normalize.add_argument("--json", action="store_true", help="one JSON object a line")
+
+    sources = commands.add_parser("sources", help="list, show and check source documents")
+    actions = sources.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for name, about in (
+        ("list", "the sources that ship ready"),
+        ("show", "print a shipped document, to start one's own from"),
+        ("check", "validate documents; names file and line of each fault"),
+    ):
+        action = actions.add_parser(name, help=about, description=about)
+        if name != "list":
+            action.add_argument("documents", nargs="+", metavar="NAME" if name == "show" else "FILE")
+        action.add_argument("--json", action="store_true", help="as JSON")
+
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "serve":
+            return serve()
+        if options.command == "normalize":
+            return _normalize(options)
+        return {"list": _list, "show": _show, "check": _check}[options.action](options)
+    except DocumentError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        return 0
+
+
+def serve() -> int:
+    """Runs the service; returns its exit code."""
+    from ticket_runtime.service import ServiceSpec, run_service
+
+    settings = Settings()
+    known: dict[str, Document] = {}
+    for name in settings.chosen():
+        document = documents.load(name)
+        if document.source in known:
+            raise DocumentError(f"{name}: the source {document.source!r} is given twice in RELAYDESK_INTAKE_SOURCES")
+        known[document.source] = document
+    compiled = {name: document.compile() for name, document in known.items()}
+    language.load()
+    limits = EdgeLimits()
+    edge = Edge(
+        known,
+        os.environ,
+        make_producer=lambda: kafka_producer(settings.bootstrap, limits.send_seconds),
+        topic_prefix=settings.topic_prefix,
+        limits=limits,
+    )
+
+    def make_work(context: TaskContext) -> IntakeWork:
+        edge.observe(context.metrics)
+        return IntakeWork(compiled, language.detect)
+
+    def routes(app: FastAPI, view: LiveView) -> None:
+        edge.install(app)
+
+    spec = ServiceSpec(
+        name="intake",
+        inputs=[*map(topics.inbound, sorted(compiled)), topics.KEYED],
+        make_work=make_work,
+        routes=routes,
+    )
+    return run_service(spec, settings)
+
+
+# --- normalize
+
+
+def _normalize(options: argparse.Namespace) -> int:
+    source = documents.load(options.source).compile()
+    received = instants.of_datetime(parse_instant(options.received) if options.received else datetime.now(UTC))
+    states: dict[str, merge.State] = {}
+    failed = False
+    for name, raw in _messages(options.files):
+        try:
+            for shown in _read(source, raw, received, states, options.explain):
+                _print_message(name, shown, as_json=options.json)
+        except NotUnderstood as error:
+            failed = True
+            if options.json:
+                print(json.dumps({"message": name, "not_understood": {"path": error.path, "why": error.why}}))
+            else:
+                print(f"{name}: not understood: {error.path}: {error.why}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _messages(files: list[Path]) -> Iterator[tuple[str, bytes]]:
+    if not files:
+        yield "(standard input)", sys.stdin.buffer.read()
+    for file in files:
+        try:
+            raw = file.read_bytes()
+        except OSError as error:
+            raise DocumentError(f"{file}: cannot be read: {error.strerror}") from error
+        if file.suffix == ".jsonl":
+            yield from ((f"{file}:{n}", line) for n, line in enumerate(raw.splitlines(), 1) if line.strip())
+        else:
+            yield str(file), raw
+
+
+def _read(
+    source: Source, raw: bytes, received: int, states: dict[str, merge.State], explain: bool
+) -> Iterator[dict[str, Any]]:
+    body = decode(raw)
+    for part, ticket in enumerate(source.tickets(body)):
+        steps: list[Step] = []
+        update = source.read(body, raw, part, None, received, steps)
+        state = states.get(ticket, merge.EMPTY)
+        merged = merge.merge(state, update, language.detect)
+        shown: dict[str, Any] = {"duplicate": merged.duplicate}
+        if merged.state is not None:
+            states[ticket] = merged.state
+        event = merge.normalized(
+            states[ticket],
+            merged,
+            ticket=ticket,
+            source=source.name,
+            instance=update.instance,
+            external_id=update.external_id,
+            delivery="offline",
+            received=received,
+            version_is_time=source.version_is_time,
+        )
+        shown["ticket"] = msgspec.to_builtins(event)
+        if explain:
+            shown["fields"] = [
+                {"field": step.leaf, "path": step.path, "found": step.found, "became": _became(step)}
+                for step in steps
+                if step.became is not MISSING
+            ]
+            shown["unread"] = source.unread(body, part)
+        yield shown
+
+
+def _became(step: Step) -> Any:
+    if LEAVES.get(step.leaf) == "instant" and isinstance(step.became, int):
+        return instant_text(instants.to_datetime(step.became))
+    return step.became
+
+
+def _print_message(name: str, shown: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(msgspec.json.encode({"message": name, **shown}).decode())
+        return
+    ticket = shown["ticket"]
+    kind = f"duplicate ({shown['duplicate']})" if shown["duplicate"] else ticket["lifecycle"]
+    print(f"{name}: {kind}")
+    for field, value in ticket.items():
+        if value not in (None, "", []) and field not in ("delivery", "decided_for"):
+            print(f"  {field:20} {_short(value)}")
+    if "fields" in shown:
+        print("  which path gave which field")
+        for step in shown["fields"]:
+            print(f"    {step['field']:20} {step['path']}: {_short(step['found'])} -> {_short(step['became'])}")
+        print(f"  left unread: {', '.join(shown['unread']) or 'nothing'}")
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    text = text.replace("\n", "\\n")
+    return text if len(text) <= 160 else f"{text[:157]}..."
+
+
+# --- sources
+
+
+def _list(options: argparse.Namespace) -> int:
+    found = [documents.load(name) for name in documents.shipped()]
+    if options.json:
+        rows = [{"source": d.source, "title": d.title, "topic": topics.inbound(d.source)} for d in found]
+        print(json.dumps(rows))
+        return 0
+    for document in found:
+        schemes = ", ".join(dict.fromkeys(scheme.scheme for scheme in document.authentication))
+        print(f"{document.source:18} {document.title:32} {schemes}")
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    for name in options.documents:
+        document = documents.load(name)
+        text = (resources.files("ticket_intake") / "sources" / f"{document.source}.yaml").read_text(encoding="utf-8")
+        print(document.model_dump_json() if options.json else text)
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    faults: list[str] = []
+    checked: list[Document] = []
+    for name in options.documents:
+        try:
+            document = documents.load(name)
+            document.compile()
+            checked.append(document)
+        except DocumentError as error:
+            faults.extend(str(error).splitlines())
+    if options.json:
+        print(json.dumps({"checked": [d.source for d in checked], "faults": faults}))
+    else:
+        for document in checked:
+            print(f"{document.source}: {len(document.fields)} fields, {len(document.comments)} kinds of comments: fine")
+        for fault in faults:
+            print(fault, file=sys.stderr)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

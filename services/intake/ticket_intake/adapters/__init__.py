@@ -1,0 +1,1 @@
+"""Where intake meets the world: HTTP, secrets, the edge's producer."""

@@ -1,0 +1,77 @@
+"""Secrets and personal data: found where they are surely meant, left alone otherwise. All numbers here are test numbers."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from ticket_intake.domain import marks
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "marked"),
+    [
+        ("my card 4111 1111 1111 1111 was charged", "personal:card_number", "4111 1111 1111 1111"),
+        ("5500-0000-0000-0004", "personal:card_number", "5500-0000-0000-0004"),
+        ("378282246310005", "personal:card_number", "378282246310005"),
+        ("pay to DE89 3704 0044 0532 0130 00 please", "personal:bank_account", "DE89 3704 0044 0532 0130 00"),
+        ("GB82WEST12345698765432", "personal:bank_account", "GB82WEST12345698765432"),
+        ("password: Summer2026!", "secret:password", "Summer2026!"),
+        ("Passwort ist hunter2 danke", "secret:password", "hunter2"),
+        ("pwd=abcd1234, please", "secret:password", "abcd1234"),
+        ("Mot de passe : soleil99", "secret:password", "soleil99"),
+        ("postgres://app:s3cret@db/app", "secret:password", "s3cret"),
+        ("token ghp_" + "a1B2" * 9, "secret:token", "ghp_" + "a1B2" * 9),
+        ("AKIAIOSFODNN7EXAMPLE", "secret:token", "AKIAIOSFODNN7EXAMPLE"),
+        ("Authorization: Bearer abcdefghijklmnopqrstuvwxyz", "secret:token", "Bearer abcdefghijklmnopqrstuvwxyz"),
+        ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0x.c2lnbmF0dXJlLXBhcnQ", "secret:token", None),
+        ("-----BEGIN RSA PRIVATE KEY-----\nMIIB\n-----END RSA PRIVATE KEY-----", "secret:private_key", None),
+        ("SSN 219-09-9999", "personal:national_id", "219-09-9999"),
+        ("Steuer-ID 86 095 742 719", "personal:national_id", "86 095 742 719"),
+        ("DNI 12345678Z", "personal:national_id", "12345678Z"),
+        ("PESEL 44051401359", "personal:national_id", "44051401359"),
+        ("CF RSSMRA85T10A562S", "personal:national_id", "RSSMRA85T10A562S"),
+        ("BSN: 111222333", "personal:national_id", "111222333"),
+    ],
+)
+def test_found(text: str, kind: str, marked: str | None) -> None:
+    (mark,) = marks.find(text)
+    assert mark.kind == kind
+    assert text[mark.start : mark.end] == (marked if marked is not None else text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "order 4111 1111 1111 1112",  # the check digit is wrong
+        "0000 0000 0000 0000",
+        "DE89 3704 0044 0532 0130 01",
+        "my password expired, please reset it",
+        "password: expired",
+        "the password is wrong",
+        "password reset does not work",
+        "call +49 30 123456789",
+        "2026-03-02 09:00:00",
+        "INC0000045 and CHG0030123",
+        "SSN 000-12-3456",
+        "12345678A",
+        "https://corp.example:8443/path",
+        "10.0.0.1:5432",
+    ],
+)
+def test_left_alone(text: str) -> None:
+    assert marks.find(text) == []
+
+
+def test_flags_name_the_kind_and_the_place() -> None:
+    assert marks.flags("text", "pwd: abcd1234") == ["secret:password", "secret:password@text:5-13"]
+
+
+@pytest.mark.parametrize(
+    "text", ["1 " * 16_000, "password " * 4_000, "A" * 32_000, "eyJ" * 10_000, "a://" * 8_000, "DE89 " * 6_000]
+)
+def test_hostile_text_takes_bounded_time(text: str) -> None:
+    start = time.process_time()
+    marks.find(text)
+    assert time.process_time() - start < 2
