@@ -16,7 +16,6 @@ import msgspec
 
 from ticket_contracts import topics
 from ticket_contracts.agreement import Published
-from ticket_contracts.agreement.calendars import compile_calendars
 from ticket_contracts.classification import TicketClassified
 from ticket_contracts.cloudevents import Event
 from ticket_contracts.routing import TicketDispatched, TicketFacts
@@ -34,7 +33,7 @@ from ticket_contracts.transfers import (
 )
 from ticket_router.domain.decide import Outcome, Request, decide, look_again, routed, unmoved
 from ticket_router.domain.loads import Loads
-from ticket_router.domain.policy import Policy
+from ticket_router.domain.policy import Policies, Policy
 from ticket_router.domain.tickets import Reservation, TicketState
 from ticket_router.domain.views import full_view, redacted
 from ticket_runtime.task import Outputs, Poison, Record
@@ -89,7 +88,7 @@ class RouterWork:
 
     def __init__(self, agreements: Agreements) -> None:
         self._agreements = agreements
-        self._policies: dict[str, Policy] = {}
+        self._policies = Policies()
         self._tickets: dict[str, TicketState] = {}
         self._ended: dict[str, bytes] = {}  # encoded: most tickets are here, and few come back
         self._views: dict[str, bytes] = {}
@@ -304,14 +303,7 @@ class RouterWork:
     # -- state
 
     def _policy(self, at: dt.datetime) -> Policy:
-        published = self._agreements.in_force(at)
-        policy = self._policies.get(published.version)
-        if policy is None:
-            agreement = published.agreement
-            policy = self._policies[published.version] = Policy(
-                published.version, agreement, compile_calendars(agreement)
-            )
-        return policy
+        return self._policies.of(self._agreements.in_force(at))
 
     def _moved(self, before: frozenset[str], after: frozenset[str], policy: Policy, out: Outputs) -> None:
         if before == after:

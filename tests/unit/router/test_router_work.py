@@ -16,6 +16,7 @@ from ticket_contracts.routing import TicketDispatched, TicketRouted
 from ticket_contracts.tickets import Requester, TicketDuplicate
 from ticket_contracts.transfers import TransferDeclined, TransferExpired, TransferWithdrawn
 from ticket_router.domain.again import differences
+from ticket_router.domain.policy import Policies
 from ticket_router.handlers import RouterWork
 from ticket_runtime.agreements import Agreements
 from ticket_runtime.task import Poison
@@ -412,7 +413,7 @@ def test_state_comes_back_exactly_and_every_decision_is_made_again_from_its_reco
     play(story, seed, 400)
     assert len(story.decided) > 40
     assert story.restored().snapshot() == story.work.snapshot()
-    (policy,) = story.work._policies.values()
+    policy = Policies().of(story.agreements.in_force(MONDAY))
     assert [found for event in story.decided if (found := differences(event, policy))] == []
     assert {e.queue for e in story.decided} >= {"desk", "night-desk", "specialists", "duty"}, (
         "the history is a busy one"

@@ -63,3 +63,35 @@ def differences(event: TicketRouted, policy: Policy) -> dict[str, tuple[object, 
         for name, decided in zip(COMPARED, now, strict=True)
         if (published := getattr(event, name)) != decided
     }
+
+
+class LastSeen:
+    """The desk as its decisions recorded it last: what `explain` judges another instant by."""
+
+    def __init__(self) -> None:
+        self._loads: dict[str, int] = {}
+        self._overflowing: set[str] = set()
+        self._taken: dict[str, tuple[str, list[int]]] = {}
+
+    def see(self, event: TicketRouted, policy: Policy) -> None:
+        """Takes in a decision; in the order of their instants. Its own reservation counts from then on."""
+        inputs, second = event.inputs, int(event.decided_for.timestamp())
+        self._loads.update(inputs.loads)
+        self._loads[event.queue] = inputs.loads.get(event.queue, self._loads.get(event.queue, 0)) + 1
+        self._overflowing.difference_update(inputs.loads)
+        self._overflowing.update(inputs.overflowing)
+        given = policy.queues[event.queue].contract
+        for partner, taken in inputs.taken.items():
+            contract = policy.contracts[partner]
+            more = 1 if contract is given else 0
+            self._taken[partner] = (contract.days.day(second), [taken[0] + more, taken[1] + more])
+
+    def load(self, queue: str) -> int:
+        return self._loads.get(queue, 0)
+
+    def overflowing(self, queue: str) -> bool:
+        return queue in self._overflowing
+
+    def taken(self, partner: str, day: str) -> tuple[int, int]:
+        seen, taken = self._taken.get(partner, ("", [0, 0]))
+        return taken[0] if seen == day else 0, taken[1] if seen[:7] == day[:7] else 0

@@ -74,7 +74,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def reason(self) -> str:
         """One sentence for people."""
-        passed = "".join(f"{queue} {_WORDS[why]}, " for queue, why in self.refusals)
+        passed = "".join(f"{queue} {WORDS[why]}, " for queue, why in self.refusals)
         name = self.queue.name
         if self.final:
             return f"{self.rule}: {passed}so the duty queue {name} has it"
@@ -83,7 +83,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.rule}: {passed}{name} takes it"
 
 
-_WORDS: Final[dict[Refusal, str]] = {
+WORDS: Final[dict[Refusal, str]] = {
     "undefined": "is not defined",
     "disabled": "is disabled",
     "tried": "did not take it",
@@ -102,6 +102,31 @@ _WORDS: Final[dict[Refusal, str]] = {
 }
 
 
+def _leaving(request: Request, policy: Policy, at: int) -> int:
+    """The instant to judge hours by: of a queue about to close, its closing, when the ticket must be elsewhere."""
+    if request.cause == "queue_closing" and request.current is not None:
+        current = policy.queues.get(request.current)
+        if current is not None and current.is_open(at) and (close := current.next_close(at)) < NEVER:
+            return close
+    return at
+
+
+def judged_at(request: Request, policy: Policy, at: dt.datetime) -> dt.datetime:
+    """The instant that rules are asked for: `at`, or the closing of the queue that is about to close."""
+    return dt.datetime.fromtimestamp(_leaving(request, policy, int(at.timestamp())), dt.UTC)
+
+
+def refusals(
+    request: Request, policy: Policy, desk: Desk, at: dt.datetime, candidates: list[str]
+) -> list[tuple[str, Refusal | None]]:
+    """Each of a rule's candidates with why it cannot have the ticket now; None: it can."""
+    weighing = _Weighing(request, policy, desk, int(at.timestamp()))
+    return [
+        (name, "current" if name == request.current else weighing.refusal(name))
+        for name in resolved(policy, candidates, request.facts)
+    ]
+
+
 class _Weighing:
     """Asks the desk and keeps what it said, so that the decision can be made again from its record."""
 
@@ -112,19 +137,11 @@ class _Weighing:
         self._policy = policy
         self._desk = desk
         self.at = at
-        self.leave = self._leaving(at)
+        self.leave = _leaving(request, policy, at)
         self.loads: dict[str, int] = {}
         self.taken: dict[str, list[int]] = {}
         self.overflowing: list[str] = []
         self.refusals: list[tuple[str, Refusal]] = []
-
-    def _leaving(self, at: int) -> int:
-        """The instant to judge hours by: of a queue about to close, its closing, when the ticket must be elsewhere."""
-        if self._request.cause == "queue_closing" and self._request.current is not None:
-            current = self._policy.queues.get(self._request.current)
-            if current is not None and current.is_open(at) and (close := current.next_close(at)) < NEVER:
-                return close
-        return at
 
     def refusal(self, name: str) -> Refusal | None:
         """Why this queue cannot have the ticket now; None when it can. Load comes last: then all else is well."""
@@ -241,7 +258,7 @@ def _choose(request: Request, policy: Policy, weighing: _Weighing) -> tuple[str,
     if number is None:
         return policy.duty.name, DUTY, True, policy.duty.name == current
     rule = policy.rules[number].name
-    candidates = _resolved(policy, policy.candidates[number], facts)
+    candidates = resolved(policy, policy.candidates[number], facts)
     if request.cause == "reroute" and current in candidates and _may_keep(policy, current, facts):
         return current, rule, False, True
     waiting: str | None = None
@@ -267,7 +284,8 @@ def _waiting_place(policy: Policy, weighing: _Weighing, before: str | None) -> s
     return before
 
 
-def _resolved(policy: Policy, candidates: list[str], facts: TicketFacts) -> list[str]:
+def resolved(policy: Policy, candidates: list[str], facts: TicketFacts) -> list[str]:
+    """The candidates with the source's group in place of `group`, or without it when it stands for no queue."""
     if GROUP not in candidates:
         return candidates
     stands_for = policy.group_queues.get(facts.group) if facts.group is not None else None

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, Literal
 
 from business_calendar import Calendar
-from ticket_contracts.agreement import Agreement, Condition
+from ticket_contracts.agreement import Agreement, Condition, Published
+from ticket_contracts.agreement.calendars import compile_calendars
 from ticket_contracts.agreement.model import Partner, Queue, RoutingRule
 from ticket_contracts.routing import TicketFacts
 
@@ -309,14 +310,14 @@ class Policy:
         self.agreement = agreement
         self.calendars = calendars
         self.hours = {name: Hours(calendar) for name, calendar in calendars.items()}
-        contracts = {
+        self.contracts = {
             name: Contract(name, partner, self.hours[partner.calendar], calendars[partner.calendar], agreement)
             for name, partner in agreement.partners.items()
         }
         self.queues: dict[str, QueuePlan] = {}
-        self.partner_queues: dict[str, list[str]] = {name: [] for name in contracts}
+        self.partner_queues: dict[str, list[str]] = {name: [] for name in self.contracts}
         for name, queue in agreement.queues.items():
-            contract = contracts[queue.partner] if queue.partner is not None else None
+            contract = self.contracts[queue.partner] if queue.partner is not None else None
             named = [self.hours[queue.calendar]] if queue.calendar is not None else []
             if contract is not None:
                 self.partner_queues[contract.name].append(name)
@@ -351,6 +352,22 @@ class Policy:
             self._change_from = at
             self._change_until = min((hours.next_change(at) for hours in self.hours.values()), default=NEVER)
         return None if self._change_until >= NEVER else self._change_until
+
+
+class Policies:
+    """Each version compiled once."""
+
+    def __init__(self) -> None:
+        self._by_version: dict[str, Policy] = {}
+
+    def of(self, published: Published) -> Policy:
+        """The policy of a version. Raises ValueError when it cannot be compiled."""
+        policy = self._by_version.get(published.version)
+        if policy is None:
+            agreement = published.agreement
+            policy = Policy(published.version, agreement, compile_calendars(agreement))
+            self._by_version[published.version] = policy
+        return policy
 
 
 GROUP: Final = "group"

@@ -1,0 +1,248 @@
+"""`python -m ticket_router serve | redecide | explain | coverage | whatif`: the composition root of the router."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from ticket_contracts import topics
+from ticket_contracts.agreement.reading import AgreementError
+from ticket_contracts.cloudevents import instant_text, parse_instant
+from ticket_contracts.routing import TicketFacts, TicketRouted
+from ticket_router.adapters.history import Directory, History, Topics, agreement_file, agreements_of, events
+from ticket_router.domain.again import LastSeen, differences, request_of
+from ticket_router.domain.coverage import LEGEND, coverage, picture
+from ticket_router.domain.decide import Request
+from ticket_router.domain.explain import Explanation, explain
+from ticket_router.domain.policy import Policies, Policy
+from ticket_router.handlers import INPUTS, RouterWork
+from ticket_runtime.agreements import Agreements
+from ticket_runtime.task import Transient
+
+_SHOWN = 20
+"""Differences that `redecide` prints."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0: done; 1: something differs, or the agreement cannot be used; 2: wrong usage, a file or broker is not there."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+        return code
+    except AgreementError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except (OSError, LookupError, ValueError, Transient) as error:
+        print(f"{options.command}: {error}", file=sys.stderr)
+        return 2
+
+
+def serve(_: argparse.Namespace) -> int:
+    """Runs the service until it is told to stop."""
+    from ticket_runtime.service import ServiceSpec, run_service  # the other commands need none of its web server
+
+    from ticket_runtime.settings import RuntimeSettings
+
+    spec = ServiceSpec(
+        name="router",
+        inputs=INPUTS,
+        make_work=lambda context: RouterWork(context.agreements),
+        single_task=True,
+        stateful=True,
+    )
+    return run_service(spec, RuntimeSettings())
+
+
+def redecide(options: argparse.Namespace) -> int:
+    """Makes every published decision again from its own record, and compares."""
+    history = _history(options)
+    agreements = _agreements(options, history)
+    policies = Policies()
+    checked = different = 0
+    for event in events(history, topics.ROUTED, TicketRouted):
+        checked += 1
+        found = differences(event, policies.of(agreements.version(event.agreement_version)))
+        if not found:
+            continue
+        different += 1
+        if different <= _SHOWN:
+            print(_difference(event, found, as_json=options.json))
+    print(msgspec.json.encode({"checked": checked, "different": different}).decode())
+    return 1 if different else 0
+
+
+def _difference(event: TicketRouted, found: dict[str, tuple[object, object]], *, as_json: bool) -> str:
+    if as_json:
+        return msgspec.json.encode(
+            {
+                "ticket": event.ticket,
+                "decision": event.decision,
+                "differs": {name: {"published": was, "again": now} for name, (was, now) in found.items()},
+            }
+        ).decode()
+    parts = "; ".join(f"{name} was {was}, now {now}" for name, (was, now) in found.items())
+    return f"{event.ticket} decision {event.decision} for {instant_text(event.decided_for)}: {parts}"
+
+
+def explained(options: argparse.Namespace) -> int:
+    """Why a ticket goes where it goes at an instant, under the agreement of then or under another."""
+    at: datetime = options.at
+    facts_file = Path(options.ticket)
+    seen = LastSeen()
+    policies = Policies()
+    if facts_file.suffix == ".json":
+        facts = msgspec.json.decode(facts_file.read_bytes(), type=TicketFacts)
+        request = Request(facts=facts, purpose="first", cause="first")
+        agreements = _agreements(options, None)
+    else:
+        history = _history(options)
+        agreements = _agreements(options, history)
+        published = agreements_of(history)
+        last: TicketRouted | None = None
+        for event in sorted(events(history, topics.ROUTED, TicketRouted), key=lambda e: e.decided_for):
+            if event.decided_for <= at:
+                seen.see(event, policies.of(published.version(event.agreement_version)))
+            if event.ticket == options.ticket and (last is None or event.decided_for <= at):
+                last = event
+        if last is None:
+            raise LookupError(f"{options.ticket} has no decision there; give a ticket's id or a .json file with facts")
+        request = request_of(last)
+    policy = policies.of(agreements.in_force(at))
+    found = explain(request, policy, seen, at)
+    print(_explanation_json(found) if options.json else _explanation(options.ticket, at, request, policy, found))
+    return 0
+
+
+def _explanation(ticket: str, at: datetime, request: Request, policy: Policy, found: Explanation) -> str:
+    facts = request.facts
+    lines = [
+        f"{ticket} at {instant_text(at)}, agreement {policy.version[:12]}",
+        f"  {facts.priority} {facts.kind}, tier {facts.tier}, category {facts.category}, asked for: {request.cause}"
+        + (f", leaving {request.current}" if request.current else ""),
+        "rules passed over:" if found.passed else "no rule passed over",
+        *(f"  {p.rule}: wants {p.part} {p.wanted}; has {p.has}" for p in found.passed),
+        f"matched: {found.matched}" if found.matched else "no rule matched",
+        *(
+            f"  {c.queue}: {c.verdict} ({c.load} of {c.capacity if c.capacity is not None else 'any number'})"
+            for c in found.candidates
+        ),
+        f"decision: {found.outcome.queue.name}, owned by {found.outcome.queue.owner_role}"
+        + (" (the end of the path)" if found.outcome.final else ""),
+        f"  {found.outcome.reason}",
+    ]
+    if found.outcome.look_again_at is not None:
+        lines.append(f"  looked at again {instant_text(found.outcome.look_again_at)}")
+    return "\n".join(lines)
+
+
+def _explanation_json(found: Explanation) -> str:
+    outcome = found.outcome
+    return msgspec.json.encode(
+        {
+            "passed": found.passed,
+            "matched": found.matched,
+            "candidates": found.candidates,
+            "queue": outcome.queue.name,
+            "rule": outcome.rule,
+            "final": outcome.final,
+            "reason": outcome.reason,
+            "look_again_at": outcome.look_again_at,
+        }
+    ).decode()
+
+
+def covered(options: argparse.Namespace) -> int:
+    """The week as a picture, and its gaps; 1 when there are any."""
+    published = _agreements(options, None).in_force(datetime.max.replace(tzinfo=UTC))
+    policy = Policies().of(published)
+    zone = policy.calendars[options.calendar].zone if options.calendar else _zone_of(policy)
+    begin = datetime.combine(options.week, time(), zone)
+    stretches = coverage(policy, begin, begin + timedelta(days=options.days), options.language)
+    gaps = [stretch for stretch in stretches if stretch.gaps]
+    if options.json:
+        print(msgspec.json.encode({"zone": str(zone), "stretches": stretches}).decode())
+        return 1 if gaps else 0
+    print(f"{published.agreement.title}, agreement {published.version[:12]}, hours of {zone}")
+    print(f"{LEGEND}\n")
+    print(picture(policy, stretches, zone))
+    print("\ngaps:" if gaps else "\nno gaps")
+    for gap in gaps:
+        begin, until = gap.begin.astimezone(zone), gap.until.astimezone(zone)
+        whom = ", ".join(f"{category} {priorities}" for category, priorities in gap.gaps)
+        print(f"  tier {gap.tier}, {begin:%a %d %b %H:%M}-{until:%a %d %b %H:%M}: {policy.duty.owner_role} for {whom}")
+    return 1 if gaps else 0
+
+
+def _zone_of(policy: Policy) -> ZoneInfo:
+    """The zone of the first calendar of an internal queue: where most of the desk's people are."""
+    named = [queue.calendar for queue in policy.agreement.queues.values() if queue.support_model == "internal"]
+    return next((policy.calendars[name].zone for name in named if name is not None), ZoneInfo("UTC"))
+
+
+def _history(options: argparse.Namespace) -> History:
+    if options.out is not None:
+        return Directory(options.out)
+    return Topics(options.bootstrap, options.prefix)
+
+
+def _agreements(options: argparse.Namespace, history: History | None) -> Agreements:
+    """The agreement of the file that is given, else those that the desk published."""
+    if options.agreement is not None:
+        path: Path = options.agreement
+        if path.is_dir():
+            return agreements_of(Directory(path))
+        return Agreements([agreement_file(path)])
+    if history is None:
+        raise ValueError("facts in a file belong to no desk: name the agreement with --agreement FILE")
+    return agreements_of(history)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m ticket_router", description=__doc__)
+    commands = parser.add_subparsers(required=True, dest="command")
+
+    command = commands.add_parser("serve", help="run the service; RELAYDESK_* in the environment says how")
+    command.set_defaults(run=serve)
+
+    command = commands.add_parser("redecide", help="make every decision again from its record, and compare")
+    _sources(command)
+    command.add_argument("--json", action="store_true", help="differences as JSON Lines")
+    command.set_defaults(run=redecide)
+
+    command = commands.add_parser("explain", help="rules passed over and why, candidates and why not, the winner")
+    command.add_argument("ticket", metavar="TICKET", help="a ticket's id, or a .json file with its facts")
+    command.add_argument("--at", type=parse_instant, required=True, metavar="INSTANT", help="2026-03-06T17:59:59Z")
+    _sources(command)
+    command.add_argument("--json", action="store_true")
+    command.set_defaults(run=explained)
+
+    command = commands.add_parser("coverage", help="the week as a picture, hour by tier, with its gaps")
+    command.add_argument("--agreement", type=Path, required=True, metavar="FILE")
+    command.add_argument(
+        "--week", type=date.fromisoformat, default=date(2026, 3, 2), metavar="DATE", help="its first day"
+    )
+    command.add_argument("--days", type=int, default=7)
+    command.add_argument("--calendar", metavar="NAME", help="whose zone the hours are of; default: the first inside")
+    command.add_argument("--language", default="en", help="of the tickets asked about")
+    command.add_argument("--json", action="store_true")
+    command.set_defaults(run=covered)
+    return parser
+
+
+def _sources(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--out", type=Path, metavar="DIR", help="a replay's directory; default: the topics")
+    command.add_argument("--bootstrap", default="127.0.0.1:9092", help="the broker of the topics")
+    command.add_argument("--prefix", default="", help="the desk's topic prefix")
+    command.add_argument(
+        "--agreement", type=Path, metavar="FILE", help="another agreement (YAML, or a replay's directory)"
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""Where the router's commands read from and what they draw on."""
