@@ -177,7 +177,7 @@ class SlaWork:
 
     def __init__(self, agreements: Agreements, present: Callable[[], datetime | None] = _always_replaying) -> None:
         self._book = Rulebook(agreements)
-        self._present = present
+        self.present = present
         self._tickets: dict[str, bytes] = {}
         self._queue: DueQueue | None = None
         self._followed: str | None = None
@@ -361,10 +361,10 @@ class SlaWork:
         if ticket.waiting:
             ticket, events = clocks.stated(name, ticket, self._book)
             said = [*said, *events]
-        self._finish(name, ticket, said, out, self._present())
+        self._finish(name, ticket, said, out, self.present())
 
     def _finish(self, name: str, ticket: Ticket, events: list[ClockEvent], out: Outputs, now: datetime | None) -> None:
-        present = now if self._present() is not None else None
+        present = now if self.present() is not None else None
         for event in events:
             if present is not None and event.due_at is not None and present - event.due_at > LATE_AFTER:
                 event = msgspec.structs.replace(event, late=True)

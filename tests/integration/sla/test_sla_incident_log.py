@@ -80,7 +80,7 @@ def _events(rows: list[dict[str, str]]) -> Iterator[Event]:
         before = classified.get(number)
         if before is None or before[1] != judged:
             classified[number] = (before[0] + 1 if before else 1, judged)
-            event = TicketClassified(
+            decided = TicketClassified(
                 ticket=ticket,
                 decided_for=sent,
                 ticket_version=version[number],
@@ -95,7 +95,7 @@ def _events(rows: list[dict[str, str]]) -> Iterator[Event]:
                 tier=1,
                 inputs=ClassificationInputs(normalized="n"),
             )
-            found.append((sent, number, version[number], 1, event))
+            found.append((sent, number, version[number], 1, decided))
     found.sort(key=lambda entry: entry[:4])
     for *_, event in found:
         yield event
@@ -121,7 +121,7 @@ def played() -> tuple[list[dict[str, str]], Collected]:
 
 def test_the_fitted_clock_agrees_with_the_log_s_own_word(played: tuple[list[dict[str, str]], Collected]) -> None:
     rows, out = played
-    # A ticket whose priority was lowered may have missed the goal that it had before: the last generation is what counts.
+    # A ticket whose priority was lowered may have missed the goal that it had before: its last generation counts.
     last_generation = {event.ticket: event.generation for event in out.events}
     breached = {
         event.ticket

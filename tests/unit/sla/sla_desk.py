@@ -1,4 +1,5 @@
-"""A desk for the monitor's tests: an agreement in a few words, and a task that is told what happens at local times of one week.
+"""A desk for the monitor's tests: an agreement in a few words, and a task that is told what happens at local times of
+one week.
 
 Times are "09:00" (Monday 2 March 2026) or "Tue 09:00" of that week and the next ("Mon+ 09:00"), all UTC.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from sla_monitor.handlers import SlaWork
 from ticket_contracts import topics
@@ -310,15 +311,12 @@ def text(instant: datetime) -> str:
     return f"{_DAYS[days % 7]}{'+' * (days // 7)} {clock}"
 
 
-def comment(when: str, role: str, visibility: str = "public") -> Comment:
-    return Comment(
-        id=f"{when}-{role}",
-        author=None,
-        author_role=role,
-        visibility=visibility,
-        at=at(when),
-        text="...",  # type: ignore[arg-type]
-    )
+def comment(
+    when: str,
+    role: Literal["customer", "agent", "system"],
+    visibility: Literal["public", "internal"] = "public",
+) -> Comment:
+    return Comment(id=f"{when}-{role}", author=None, author_role=role, visibility=visibility, at=at(when), text="...")
 
 
 def vip(yes: bool = True) -> Requester:

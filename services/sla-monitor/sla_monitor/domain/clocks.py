@@ -336,12 +336,7 @@ def notices(clock: Clock, terms: Terms) -> list[tuple[int, int, bool]]:
     for threshold in terms.thresholds(clock.goal):
         if (threshold.seconds, threshold.wall) in said:
             continue
-        if threshold.wall:
-            at = clock.deadline - threshold.seconds
-        elif threshold.used is not None:
-            at = terms.calendar.add(clock.started, threshold.used, pauses)
-        else:
-            at = terms.calendar.subtract(clock.deadline, threshold.seconds, pauses)
+        at = threshold.instant(terms.calendar, clock.started, clock.goal, clock.deadline, pauses)
         found.append((max(at, clock.floor), threshold.seconds, threshold.wall))
     if (0, False) not in said:
         found.append((max(clock.deadline, clock.floor), 0, False))

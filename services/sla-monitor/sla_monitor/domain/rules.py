@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 from business_calendar import ALWAYS_OPEN, Calendar
+from business_calendar.calendar import Pauses
 from sla_monitor.domain.state import Facts, Phase, Standing
 from ticket_contracts.agreement import Agreement, Condition, matches
 from ticket_contracts.agreement.model import Policy
@@ -30,13 +31,17 @@ _CACHED = 4096
 
 
 class Threshold(msgspec.Struct, frozen=True):
-    """A warning. seconds: time left, in business time or on the wall. used: seconds of the goal used up, where it is
-    a share.
-    """
+    """A warning. seconds: time left at which it is due, in business time or on the wall."""
 
     seconds: int
     wall: bool
-    used: int | None = None
+
+    def instant(self, calendar: Calendar, started: int, goal: int, deadline: int, pauses: Pauses) -> int:
+        """The first instant at which no more than that is left: so a warning that falls on a closing comes at that
+        closing, as a deadline would, and not when the desk opens again."""
+        if self.wall:
+            return deadline - self.seconds
+        return calendar.add(started, max(goal - self.seconds, 0), pauses)
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -55,15 +60,14 @@ class Terms(msgspec.Struct, frozen=True):
 
     def thresholds(self, goal: int) -> list[Threshold]:
         """Of a goal of so many seconds: those that mean the same are one. Latest last."""
-        found: dict[tuple[int, bool], Threshold] = {}
+        found = set()
         for agreed in self.warn:
             if agreed.left_seconds is not None:
-                threshold = Threshold(agreed.left_seconds, agreed.wall)
+                found.add(Threshold(agreed.left_seconds, agreed.wall))
             else:
                 used = math.ceil(goal * (agreed.used_share or 0))
-                threshold = Threshold(max(goal - used, 1), False, used)
-            found.setdefault((threshold.seconds, threshold.wall), threshold)
-        return sorted(found.values(), key=lambda threshold: (-threshold.seconds, threshold.wall))
+                found.add(Threshold(max(goal - used, 1), False))
+        return sorted(found, key=lambda threshold: (-threshold.seconds, threshold.wall))
 
     def counts_as(self, other: Terms) -> bool:
         """Whether clocks count alike under both, though they may stand in two versions of the agreement."""

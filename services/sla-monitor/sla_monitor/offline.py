@@ -1,0 +1,196 @@
+"""What can be said of recorded topics without a running desk: decisions made again, clocks recomputed, one ticket
+explained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from business_calendar import Calendar
+from sla_monitor.adapters.recorded import Recorded, RecordedError
+from sla_monitor.domain.clocks import recomputed
+from sla_monitor.domain.redecide import differences
+from sla_monitor.domain.state import Clock, Phase
+from sla_monitor.handlers import INPUTS, SlaWork
+from ticket_contracts import topics
+from ticket_contracts.agreement import parse_published
+from ticket_contracts.agreement.calendars import compile_calendars
+from ticket_contracts.cloudevents import Event, ce_id
+from ticket_contracts.sla import ClockEvent
+from ticket_runtime.agreements import Agreements
+from ticket_runtime.task import Record
+
+ALL_TOPICS = [*INPUTS, topics.SLA_EVENTS, topics.AGREEMENT]
+
+
+_SHOWN = 20
+
+
+class Verdict(msgspec.Struct):
+    """checked: events or clocks. different: of them. findings: a sentence for each difference, the first so many."""
+
+    checked: int = 0
+    different: int = 0
+    findings: list[str] = []
+
+    def count(self, what: str, faults: Sequence[str]) -> None:
+        self.checked += 1
+        if faults:
+            self.different += 1
+            if len(self.findings) < _SHOWN:
+                self.findings.append(f"{what}: {'; '.join(faults)}")
+
+
+def agreements_of(rows: Iterable[Recorded]) -> Agreements:
+    """Raises RecordedError when there is none, or one is altered."""
+    try:
+        found = Agreements(parse_published(bytes(row.data)) for row in rows if row.topic == topics.AGREEMENT)
+    except ValueError as error:
+        raise RecordedError(f"{topics.AGREEMENT}: {error}") from error
+    if not len(found):
+        raise RecordedError(f"there is no record of {topics.AGREEMENT}, so no decision can be made again")
+    return found
+
+
+def redecide(rows: Sequence[Recorded]) -> Verdict:
+    """Every clock event again, from its own inputs and the agreement version that it names."""
+    agreements = agreements_of(rows)
+    calendars: dict[str, dict[str, Calendar]] = {}
+    verdict = Verdict()
+    for row, event in _clock_events(rows):
+        if event.occurrence == "stated":
+            continue
+        agreement = agreements.version(event.agreement_version).agreement
+        compiled = calendars.get(event.agreement_version)
+        if compiled is None:
+            compiled = calendars[event.agreement_version] = compile_calendars(agreement)
+        faults = differences(event, agreement, compiled)
+        if ce_id(event) != row.ce_id:
+            faults.append(f"id {row.ce_id}, by its content {ce_id(event)}")
+        verdict.count(f"{event.ticket} {event.clock} #{event.generation} {event.occurrence}", faults)
+    return verdict
+
+
+class _Dropped:
+    """Outputs that nobody reads."""
+
+    def emit(self, topic: str, event: Event) -> str:
+        return ""
+
+    def forward(self, *_: object) -> None: ...
+
+    def store(self, key: bytes, value: bytes | None) -> None: ...
+
+
+def recompute(rows: Sequence[Recorded], ticket: str | None = None) -> SlaWork:
+    """The clocks of all recorded tickets, or of one, from their history in the order of its instants; timers up to the
+    last instant that was recorded."""
+    work = SlaWork(agreements_of(rows))
+    inputs = [row for row in rows if row.topic in INPUTS and (ticket is None or row.key == ticket)]
+    records = sorted(
+        (_record(row) for row in inputs), key=lambda r: (r.instant, INPUTS.index(r.topic), r.key or b"", r.offset)
+    )
+    out = _Dropped()
+    for record in records:
+        work.handle(record, out)
+    last = max((event.decided_for for _, event in _clock_events(rows)), default=datetime.min.replace(tzinfo=UTC))
+    if records:
+        work.fire(max(last, records[-1].instant), out)
+    return work
+
+
+def verify(rows: Sequence[Recorded]) -> Verdict:
+    """What the monitor said of each clock last, beside the clock recomputed from the ticket's history."""
+    work = recompute(rows)
+    verdict = Verdict()
+    said: dict[str, dict[str, list[ClockEvent]]] = {}
+    for _, event in _clock_events(rows):
+        if event.occurrence != "stated" and not event.transfer_id:
+            said.setdefault(event.ticket, {}).setdefault(event.clock, []).append(event)
+    for name, ticket in work.tickets():
+        told = said.pop(name, {})
+        course = recomputed(name, ticket, work.book)
+        for clock in course.clocks.values():
+            verdict.count(f"{name} {clock.name}", _beside(clock, told.pop(clock.name, [])))
+        for clock_name in told:
+            verdict.count(f"{name} {clock_name}", ["said, but does not follow from the history"])
+    for name in said:
+        verdict.count(name, ["clocks were said of a ticket that was never recorded"])
+    return verdict
+
+
+_PHASES = {"met": Phase.STOP, "cancelled": Phase.CANCEL, "paused": Phase.PAUSE}
+
+
+def _beside(clock: Clock, told: list[ClockEvent]) -> list[str]:
+    if not told:
+        return ["follows from the history, but was never said"]
+    last = told[-1]
+    assert last.inputs is not None
+    faults = []
+    moves = [event.occurrence for event in told if event.occurrence not in ("warned", "breached", "revised")]
+    phase = _PHASES.get(moves[-1], Phase.RUN) if moves else Phase.RUN
+    if phase is not clock.phase:
+        faults.append(f"said {phase.name}, follows {clock.phase.name}")
+    pauses = [(_second(begin), _second(until) if until else None) for begin, until in last.inputs.pauses]
+    follows: list[tuple[int, int | None]] = list(clock.closed_pauses)
+    if len(clock.pauses) % 2:
+        follows.append((clock.pauses[-1], None))
+    if pauses != follows:
+        faults.append(f"pauses said {pauses}, follow {follows}")
+    if (last.inputs.goal_seconds, _second(last.inputs.started_at)) != (clock.goal, clock.started):
+        faults.append(f"goal said {last.inputs.goal_seconds} s, follows {clock.goal} s, or another start")
+    if clock.phase is Phase.RUN and last.deadline is not None and _second(last.deadline) != clock.deadline:
+        faults.append(f"deadline said {last.deadline}, follows {clock.deadline}")
+    said = any(event.occurrence == "breached" for event in told if event.generation == last.generation)
+    so = any(notice.seconds == 0 and notice.generation == clock.generation for notice in clock.said)
+    if said is not so:
+        faults.append("a breach follows, but was not said" if so else "a breach was said, but does not follow")
+    return faults
+
+
+def _second(at: datetime) -> int:
+    return int(at.timestamp())
+
+
+_clock_event = msgspec.json.Decoder(ClockEvent)
+
+
+def _clock_events(rows: Iterable[Recorded]) -> list[tuple[Recorded, ClockEvent]]:
+    found = []
+    for row in rows:
+        if row.topic == topics.SLA_EVENTS and row.ce_type == ClockEvent.TYPE:
+            try:
+                found.append((row, _clock_event.decode(row.data)))
+            except msgspec.DecodeError as error:
+                raise RecordedError(f"{row.topic}: {row.ce_id}: {error}") from error
+    found.sort(key=lambda entry: (entry[1].ticket, entry[0].n))
+    return found
+
+
+class _Instant(msgspec.Struct):
+    decided_for: datetime
+
+
+_instant = msgspec.json.Decoder(_Instant)
+
+
+def _record(row: Recorded) -> Record:
+    value = bytes(row.data)
+    try:
+        instant = _instant.decode(value).decided_for
+    except msgspec.DecodeError as error:
+        raise RecordedError(f"{row.topic}: {row.ce_id}: {error}") from error
+    return Record(
+        topic=row.topic,
+        partition=0,
+        offset=row.n,
+        key=row.key.encode() if row.key is not None else None,
+        value=value,
+        headers={"ce_type": row.ce_type.encode(), "ce_id": row.ce_id.encode()},
+        timestamp_ms=int(instant.timestamp() * 1000),
+        instant=instant,
+    )
