@@ -11,7 +11,8 @@ from ticket_contracts.tickets import Kind
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """Why one field has its value. rule: the agreement's rule, `source` or `default`, or `model:<digest>`.
+    """Why one field has its value. field: as below, `flag:<flag>` for a flag. rule: the agreement's rule, `source`,
+    `default`, `correction`, `taxonomy` (tier 0 of a category to automate), or `model:<digest>`.
 
     confidence: 0 to 1. terms: words with their weight in the decision; empty when a source's value or a default won.
     """
@@ -25,16 +26,19 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
 class ClassificationInputs(msgspec.Struct, frozen=True, kw_only=True):
     """What the decision rests on besides the normalized ticket of `ticket_version`, whose text is not repeated here.
 
-    normalized: ce_id of that version. feedback: id of the correction that stands, if one does.
+    normalized: ce_id of that version. feedback: id of the correction that stands, if one does. earlier: ids of those
+    that stand beside it, oldest first, for the fields that it says nothing of.
     """
 
     normalized: str
     feedback: str | None = None
+    earlier: list[str] = []
 
 
 class TicketClassified(Decision, frozen=True, kw_only=True):
-    """A classification; topic `tickets.classified`. Emitted for version 1 and whenever one of the fields below differs
-    from the classification before.
+    """A classification; topic `tickets.classified`.
+
+    Emitted for version 1 and whenever the outcome (category to abstained) differs from the classification before.
 
     category: id in the agreement's taxonomy. impact, urgency: words of its matrix. priority: `P1` to `P5`. tier: 0 to
     3.

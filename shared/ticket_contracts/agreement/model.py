@@ -154,8 +154,8 @@ class Caps(Strict):
 
 class Partner(Strict):
     """A contract. calendar: the partner's hours, in its zone, whose days also bound the caps. fields: the allow-list
-    of what its topics carry. categories, customers, languages: allowed ones (absent: all). never_flags: tickets with one
-    of these stay inside."""
+    of what its topics carry. categories, customers, languages: allowed ones (absent: all). never_flags: tickets with
+    one of these stay inside."""
 
     title: str
     calendar: Identifier

@@ -1,0 +1,206 @@
+"""The classifier's task: a ticket's newest version and people's corrections in, a classification out whenever it is
+another."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final, Protocol
+
+import msgspec
+
+from ticket_classifier.domain.decide import asked_of, classified, correction_of, decide
+from ticket_classifier.domain.policy import Policy
+from ticket_classifier.domain.tickets import TicketState
+from ticket_classifier.domain.verdict import Correction
+from ticket_contracts import topics
+from ticket_contracts.agreement import Published
+from ticket_contracts.cloudevents import ce_id
+from ticket_contracts.tickets import Feedback, TicketDuplicate, TicketNormalized
+from ticket_runtime.task import Outputs, Poison, Record
+
+INPUTS: Final = [topics.NORMALIZED, topics.FEEDBACK]
+
+_NORMALIZED: Final = TicketNormalized.TYPE.encode()
+_DUPLICATE: Final = TicketDuplicate.TYPE.encode()
+_normalized: Final = msgspec.json.Decoder(TicketNormalized)
+_feedback: Final = msgspec.json.Decoder(Feedback)
+_state: Final = msgspec.json.Decoder(TicketState)
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Agreements(Protocol):
+    """`ticket_runtime.agreements.Agreements`, as far as the classifier uses it."""
+
+    def in_force(self, at: datetime) -> Published: ...
+
+
+class ClassifierWork:
+    """`ticket_runtime.task.Work` of the classifier. Its changelog holds a `TicketState` for each ticket, under its
+    id."""
+
+    def __init__(self, agreements: Agreements) -> None:
+        self._agreements = agreements
+        self._policies: dict[str, Policy] = {}
+        self._tickets: dict[bytes, bytes] = {}  # encoded: a desk has many tickets, and works on few at a time
+
+    def restore(self, key: bytes, value: bytes | None) -> None:
+        if value is None:
+            self._tickets.pop(key, None)
+        else:
+            self._tickets[key] = value
+
+    def handle(self, record: Record, out: Outputs) -> None:
+        if record.topic == topics.FEEDBACK:
+            self._hear(_read_feedback(record), record.instant, out)
+        elif (ticket := _read_ticket(record)) is not None:
+            self._classify(ticket, out)
+
+    def fire(self, now: datetime, out: Outputs) -> None:
+        """Nothing falls due here."""
+
+    def next_due(self) -> datetime | None:
+        return None
+
+    def state(self, ticket: str) -> TicketState | None:
+        """What is known of a ticket; None when nothing is."""
+        value = self._tickets.get(ticket.encode())
+        return None if value is None else _state.decode(value)
+
+    def _classify(self, ticket: TicketNormalized, out: Outputs) -> None:
+        state = self.state(ticket.ticket)
+        if state is not None and ticket.ticket_version <= state.ticket_version:
+            return
+        at = ticket.decided_for if state is None else max(ticket.decided_for, state.known_at)
+        asked = asked_of(ticket)
+        corrections = [] if state is None else state.standing_for(asked)
+        verdict = decide(asked, corrections, policy := self._policy(at))
+        version = 0 if state is None else state.classification_version
+        normalized = ce_id(ticket)
+        if state is None or verdict.outcome != state.outcome:
+            version += 1
+            event = classified(
+                verdict,
+                ticket=ticket.ticket,
+                at=at,
+                versions=(ticket.ticket_version, version),
+                agreement_version=policy.version,
+                normalized=normalized,
+                corrections=corrections,
+            )
+            out.emit(topics.CLASSIFIED, event)
+        heard = [] if state is None else state.heard
+        self._keep(
+            ticket.ticket,
+            TicketState(
+                ticket.ticket_version, version, normalized, at, asked, verdict.outcome, list(corrections), heard
+            ),
+            out,
+        )
+
+    def _hear(self, feedback: Feedback, instant: datetime, out: Outputs) -> None:
+        correction = correction_of(feedback)
+        if correction.says_nothing:
+            if feedback.csat is None:
+                raise Poison(
+                    "feedback says nothing: give a category, kind, impact or urgency to correct, or a csat score"
+                )
+            return  # a score is for the facts of the desk, not for the classifier
+        state = self.state(feedback.ticket)
+        if state is None:
+            raise Poison(f"{feedback.ticket} is not known here: correct a ticket that has been classified")
+        if feedback.feedback_id in state.heard:
+            return
+        current = state.classification_version
+        if feedback.classification_version is None:
+            raise Poison(f"the correction names no classification_version; the ticket's is {current}")
+        if feedback.classification_version != current:
+            raise Poison(
+                f"the correction is of classification {feedback.classification_version}, the ticket's is {current}: "
+                "look at that one and send the correction again, with a feedback_id of its own"
+            )
+        at = max(instant, state.known_at)
+        policy = self._policy(at)
+        _refuse_unknown_words(correction, policy)
+        corrections = state.corrected_by(correction)
+        verdict = decide(state.asked, corrections, policy)
+        if verdict.outcome != state.outcome:
+            current += 1
+            event = classified(
+                verdict,
+                ticket=feedback.ticket,
+                at=at,
+                versions=(state.ticket_version, current),
+                agreement_version=policy.version,
+                normalized=state.normalized,
+                corrections=corrections,
+            )
+            out.emit(topics.CLASSIFIED, event)
+        self._keep(
+            feedback.ticket,
+            msgspec.structs.replace(
+                state,
+                classification_version=current,
+                known_at=at,
+                outcome=verdict.outcome,
+                corrections=corrections,
+                heard=state.heard_with(feedback.feedback_id),
+            ),
+            out,
+        )
+
+    def _keep(self, ticket: str, state: TicketState, out: Outputs) -> None:
+        key, value = ticket.encode(), _encode(state)
+        out.store(key, value)
+        self._tickets[key] = value
+
+    def _policy(self, at: datetime) -> Policy:
+        published = self._agreements.in_force(at)
+        policy = self._policies.get(published.version)
+        if policy is None:
+            policy = self._policies[published.version] = Policy(published.version, published.agreement)
+        return policy
+
+
+def _read_ticket(record: Record) -> TicketNormalized | None:
+    """The ticket of a record, None for a recorded duplicate. Raises Poison when it cannot be read."""
+    kind = record.headers.get("ce_type")
+    if kind == _DUPLICATE:
+        return None
+    if kind != _NORMALIZED:
+        said = "no ce_type" if kind is None else f"the type {kind.decode(errors='replace')!r}"
+        raise Poison(f"{record.topic}: {said}; {TicketNormalized.TYPE} is read here")
+    try:
+        ticket = _normalized.decode(record.value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Poison(f"{record.topic}: not a {TicketNormalized.TYPE}: {error}") from error
+    if record.key != ticket.ticket.encode():
+        raise Poison(f"{record.topic}: the record's key is not its ticket")
+    return ticket
+
+
+def _read_feedback(record: Record) -> Feedback:
+    try:
+        feedback = _feedback.decode(record.value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Poison(f"{record.topic}: not a {Feedback.TYPE}: {error}") from error
+    if record.key != feedback.ticket.encode():
+        raise Poison(f"{record.topic}: the record's key is not its ticket; key feedback by the ticket's id")
+    return feedback
+
+
+def _refuse_unknown_words(correction: Correction, policy: Policy) -> None:
+    """Raises Poison for a word that the agreement in force does not have, naming the ones it has."""
+    matrix = policy.agreement.matrix
+    if correction.category is not None and correction.category not in policy.ancestors:
+        raise _unknown("category", correction.category, policy.ancestors)
+    if correction.impact is not None and policy.impact(correction.impact) is None:
+        raise _unknown("impact", correction.impact, matrix.impacts)
+    if correction.urgency is not None and policy.urgency(correction.urgency) is None:
+        raise _unknown("urgency", correction.urgency, matrix.urgencies)
+
+
+def _unknown(field: str, said: str, known: Iterable[str]) -> Poison:
+    near = difflib.get_close_matches(said, list(known), 3) or sorted(known)[:20]
+    return Poison(f"the agreement has no {field} {said[:60]!r}; it has {', '.join(near)}")
