@@ -112,7 +112,7 @@ LEGEND: Final = (
 
 
 def picture(policy: Policy, stretches: list[Stretch], zone: dt.tzinfo) -> str:
-    """A line a day, a letter an hour, a block a tier; local days of `zone`. An hour with several spans shows a gap, else
+    """A line a day, a letter an hour, a block a tier; local days of `zone`. An hour with several spans shows a gap, or
     the longest of them."""
     lines: list[str] = []
     for tier in TIERS:
