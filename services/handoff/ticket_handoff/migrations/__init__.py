@@ -1,0 +1,1 @@
+"""The database's schema, step by step; run by `python -m ticket_handoff migrate`."""
