@@ -1,5 +1,4 @@
 """A live desk: a ticket sent by HTTP arrives and is owned; bad input ends where it should, and the others go on."""
-on."""
 
 from __future__ import annotations
 
