@@ -42,7 +42,7 @@ _ABOUT_SOMETHING_ELSE: Final = frozenset(
 _LONGEST_DENIAL: Final = max(map(len, _ABOUT_SOMETHING_ELSE))
 
 _PEOPLE: Final = frozenset(
-    {"user", "users", "people", "persons", "colleagues", "coworkers", "employees", "staff", "workers", "agents"}
+    {"us", "user", "users", "people", "persons", "colleagues", "coworkers", "employees", "staff", "workers", "agents"}
     | {"mitarbeiter", "mitarbeitern", "mitarbeiterinnen", "mitarbeitende", "mitarbeitenden", "kollegen", "kolleginnen"}
     | {"nutzer", "nutzern", "benutzer", "benutzern", "anwender", "anwendern", "personen", "leute", "leuten"}
     | {"utilisateurs", "personnes", "collegues", "collaborateurs", "employes", "salaries"}
