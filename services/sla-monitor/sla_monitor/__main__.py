@@ -84,9 +84,8 @@ def _rows(options: argparse.Namespace) -> list[Recorded]:
 
 def _serve(options: argparse.Namespace) -> int:
     # Here and not above: a question to a calendar need not wait for Kafka's client and a web framework.
-    from ticket_runtime.service import ServiceSpec, run_service
-
     from sla_monitor.adapters.http import add_routes
+    from ticket_runtime.service import ServiceSpec, run_service
     from ticket_runtime.settings import RuntimeSettings
 
     spec = ServiceSpec(name="sla-monitor", inputs=INPUTS, make_work=_make_work, routes=add_routes)

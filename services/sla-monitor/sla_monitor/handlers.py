@@ -19,6 +19,7 @@ from sla_monitor.domain.state import (
     FIELDS,
     Entry,
     Facts,
+    Judged,
     Origin,
     Standing,
     Ticket,
@@ -104,6 +105,7 @@ class _Normalized(msgspec.Struct, frozen=True):
 class _Classified(msgspec.Struct, frozen=True):
     ticket: str
     decided_for: Instant
+    ticket_version: int
     classification_version: int
     category: str | None
     kind: str
@@ -269,8 +271,9 @@ class SlaWork:
         if first and facts.status == event.status:
             delta = [FIELDS.index("status"), event.status, *delta]
         entries = _comments(event, ticket, at, decided_us)
-        if delta or first:
-            entries.insert(0, Entry(at, decided_us - at * 1_000_000, Origin.TICKET, event.ticket_version, delta))
+        lag_us = decided_us - at * 1_000_000
+        if delta or first or lag_us >= 1_000_000:  # a classification of this version holds from when it happened
+            entries.insert(0, Entry(at, lag_us, Origin.TICKET, event.ticket_version, delta))
         ticket, events = self._before(event.ticket, ticket, at)
         ticket.ticket_version = event.ticket_version
         self._apply(event.ticket, ticket, entries, standing, cause, events, out)
@@ -278,31 +281,26 @@ class SlaWork:
     def _classified(self, record: Record, cause: str, out: Outputs) -> None:
         event = _classified.decode(_value(record))
         ticket = self._remembered(event.ticket)
-        if event.classification_version <= ticket.classification_version:
+        seen = ticket.early[-1].version if ticket.early else ticket.classification_version
+        if event.classification_version <= seen:
             return
-        decided_us = _microseconds(event.decided_for)
-        at = decided_us // 1_000_000
-        standing = clocks.standing_of(ticket)
         flags = event.flags
         if event.abstained and ABSTAINED not in flags:
             flags = (*flags, ABSTAINED)
-        delta = _delta(
-            standing.facts,
-            msgspec.structs.replace(
-                standing.facts,
-                kind=event.kind,
-                category=event.category,
-                priority=event.priority,
-                impact=event.impact,
-                urgency=event.urgency,
-                tier=event.tier,
-                flags=flags,
-            ),
+        judged = Judged(
+            event.ticket_version,
+            event.classification_version,
+            _microseconds(event.decided_for),
+            event.kind,
+            event.category,
+            event.priority,
+            event.impact,
+            event.urgency,
+            event.tier,
+            flags,
         )
-        entry = Entry(at, decided_us - at * 1_000_000, Origin.CLASSIFIED, event.classification_version, delta)
-        ticket, events = self._before(event.ticket, ticket, at)
-        ticket.classification_version = event.classification_version
-        self._apply(event.ticket, ticket, [entry] if delta else [], standing, cause, events, out)
+        ticket.early = [*ticket.early, judged]
+        self._apply(event.ticket, ticket, [], clocks.standing_of(ticket), cause, [], out)
 
     def _routed(self, record: Record, cause: str, out: Outputs) -> None:
         event = _routed.decode(_value(record))
@@ -354,14 +352,47 @@ class SlaWork:
         events: list[ClockEvent],
         out: Outputs,
     ) -> None:
-        said = events
+        said = list(events)
         if entries:
             ticket, events = clocks.apply(name, ticket, entries, standing, self._book, cause)
-            said = [*said, *events]
+            said += events
+        while ticket.early and ticket.early[0].ticket_version <= ticket.ticket_version:
+            ticket, events = self._judge(name, ticket, cause)
+            said += events
         if ticket.waiting:
             ticket, events = clocks.stated(name, ticket, self._book)
-            said = [*said, *events]
+            said += events
         self._finish(name, ticket, said, out, self.present())
+
+    def _judge(self, name: str, ticket: Ticket, cause: str) -> tuple[Ticket, list[ClockEvent]]:
+        """Apply the first early classification: from the instant that the version it judged happened."""
+        judged, *early = ticket.early
+        at = judged.decided_us // 1_000_000
+        for entry in ticket.history:
+            if entry.origin is Origin.TICKET and entry.version == judged.ticket_version:
+                at = entry.at
+        ticket, said = self._before(name, ticket, at)
+        ticket.early = early
+        ticket.classification_version = judged.version
+        standing = clocks.standing_of(ticket)
+        delta = _delta(
+            standing.facts,
+            msgspec.structs.replace(
+                standing.facts,
+                kind=judged.kind,
+                category=judged.category,
+                priority=judged.priority,
+                impact=judged.impact,
+                urgency=judged.urgency,
+                tier=judged.tier,
+                flags=judged.flags,
+            ),
+        )
+        if not delta:
+            return ticket, said
+        entry = Entry(at, judged.decided_us - at * 1_000_000, Origin.CLASSIFIED, judged.version, delta)
+        ticket, events = clocks.apply(name, ticket, [entry], standing, self._book, cause)
+        return ticket, [*said, *events]
 
     def _finish(self, name: str, ticket: Ticket, events: list[ClockEvent], out: Outputs, now: datetime | None) -> None:
         present = now if self.present() is not None else None

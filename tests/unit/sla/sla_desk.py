@@ -185,11 +185,11 @@ class Desk:
             "impact": "low",
             "urgency": "high",
             "tier": 1,
+            "ticket_version": self._versions.get(ticket, 1),
         }
         event = TicketClassified(
             ticket=ticket,
             decided_for=at(when),
-            ticket_version=self._versions.get(ticket, 1),
             classification_version=version,
             rule="test",
             agreement_version=self.agreements.in_force(at(when)).version,

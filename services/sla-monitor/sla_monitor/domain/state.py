@@ -55,7 +55,7 @@ class Origin(IntEnum):
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
-    """A change of what matters to clocks. lag_us: from `at` to the instant that its event was decided for.
+    """A change of what matters to clocks. at: when it happened. lag_us: from then to what its event was decided for.
 
     version: of the event within its origin. delta: index in `FIELDS`, value, index, value, ...; of a comment empty.
     """
@@ -189,6 +189,21 @@ class Waiting(msgspec.Struct, frozen=True, array_like=True):
     classification_version: int
 
 
+class Judged(msgspec.Struct, frozen=True, array_like=True):
+    """A classification, as far as policies may ask. ticket_version: of the ticket that it judged, and holds from."""
+
+    ticket_version: int
+    version: int
+    decided_us: int
+    kind: str
+    category: str | None
+    priority: str
+    impact: str
+    urgency: str
+    tier: int
+    flags: tuple[str, ...]
+
+
 class Base(msgspec.Struct, frozen=True, array_like=True):
     """What entries that are no longer kept came to: a history is kept to a length, and older entries are settled."""
 
@@ -201,7 +216,8 @@ class Ticket(msgspec.Struct, array_like=True):
     """All that is remembered of one ticket. due comes first, so that it can be read without the rest.
 
     created: 0 until a normalized version was seen. through: the latest instant that was applied or fired.
-    comments: public ones seen. transfers: the clocks of open offers and transfers.
+    comments: public ones seen. transfers: the clocks of open offers and transfers. early: classifications of versions
+    that were not seen yet.
     """
 
     due: int = 0
@@ -216,6 +232,7 @@ class Ticket(msgspec.Struct, array_like=True):
     clocks: list[Clock] = []
     transfers: list[Clock] = []
     waiting: list[Waiting] = []
+    early: list[Judged] = []
     base: Base | None = None
 
 
