@@ -60,7 +60,7 @@ class Hours(Protocol):
     """What a condition may ask of a calendar; `business_calendar.Calendar` at an integer instant answers it."""
 
     def is_open(self, at: int) -> bool: ...
-    def next_close(self, at: int) -> int: ...
+    def next_close(self, at: int) -> int | None: ...
 
 
 _SIMPLE: dict[str, Callable[[TicketFacts], object]] = {
@@ -136,6 +136,7 @@ def failed(
         return "closed"
     if condition.closing is not None:
         hours = calendars[condition.closing.calendar]
-        if not hours.is_open(second) or hours.next_close(second) - second > 60 * condition.closing.within_minutes:
+        closes = hours.next_close(second) if hours.is_open(second) else None
+        if closes is None or closes - second > 60 * condition.closing.within_minutes:
             return "closing"
     return None
