@@ -89,12 +89,12 @@ class Rule:
             said = asked.value(field)
             if said is None or fold(said) not in values:
                 return None
-        missing = 1.0
+        strength = 0.0  # of the best word: several of one rule are mostly one thing said twice
         words: dict[str, float] = {}
         if self.people is not None:
             if found.people < self.people:
                 return None
-            missing *= 1 - found.people_weight
+            strength = found.people_weight
             words[f"{found.people} people"] = round(self.confidence * found.people_weight, 3)
         if self.reads_text:
             hits = found.hits
@@ -108,14 +108,14 @@ class Rule:
                     hit = hits.get(term)
                     weight = 0.0 if hit is None else hit.best if about_a_thing else hit.firm
                     if weight:
-                        missing *= 1 - weight
+                        strength = max(strength, weight)
                         words[terms[term]] = round(self.confidence * weight, 3)
                         found_any = found_any or not needed
                     elif needed:
                         return None
             if not found_any:
                 return None
-        return Match(self, 1 - missing if words else 1.0, words)
+        return Match(self, strength if words else 1.0, words)
 
 
 _NOTHING: Final = Found({}, 0, 0.0)

@@ -1,0 +1,1 @@
+"""What stands between the classifier and the world: files and topics."""

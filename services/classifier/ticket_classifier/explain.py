@@ -1,0 +1,103 @@
+"""A classification as a person reads it: what was decided, how surely, and the words that led there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from ticket_classifier.domain.decide import CORRECTION, DEFAULT, SOURCE
+from ticket_contracts.agreement import Agreement
+from ticket_contracts.classification import Judgement, TicketClassified
+from ticket_contracts.tickets import TicketNormalized
+
+_SHOWN = 600
+"""Characters of a ticket's text that are shown."""
+_COLOURS = {"P1": "bold white on red", "P2": "bold red", "P3": "yellow", "P4": "green", "P5": "cyan"}
+
+
+def explanation(
+    ticket: TicketNormalized, event: TicketClassified, agreement: Agreement, titles: Mapping[str, str]
+) -> Panel:
+    """titles: category -> its title. The ticket's text is shown with the words that counted marked."""
+    shown = ticket.text.strip()
+    body = Text(shown[:_SHOWN] + (" …" if len(shown) > _SHOWN else ""), style="dim")
+    for judgement in event.evidence:
+        body.highlight_words([term.rstrip("*") for term in judgement.terms], "bold not dim", case_sensitive=False)
+    parts: list[RenderableType] = [body] if shown else [Text("no text", style="dim italic")]
+    speaks_for = {rule.name: rule.category for rule in agreement.classification.rules}
+    parts += [Text(), _verdict(event, titles), Text(), _why(event, speaks_for)]
+    if event.abstained:
+        parts += [Text(), _candidates(event, titles)]
+    return Panel(
+        Group(*parts),
+        title=Text(ticket.title or "(no title)", style="bold"),
+        title_align="left",
+        subtitle=Text(f"{agreement.title} · agreement {event.agreement_version[:12]}", style="dim"),
+        subtitle_align="right",
+    )
+
+
+def _verdict(event: TicketClassified, titles: Mapping[str, str]) -> Text:
+    line = Text()
+    line.append(f" {event.priority} ", _COLOURS.get(event.priority, ""))
+    if event.abstained:
+        line.append("  not sure enough what this is about: people decide", "bold magenta")
+    elif event.category is None:
+        line.append("  no category", "bold")
+    else:
+        line.append(f"  {titles.get(event.category, event.category)}", "bold")
+        line.append(f" ({event.category}), {event.confidence:.0%} sure")
+    line.append(
+        f"\n {event.kind.replace('_', ' ')} · impact {event.impact} × urgency {event.urgency} → {event.priority}"
+    )
+    line.append(f" · tier {event.tier}")
+    if event.flags:
+        line.append(" · " + ", ".join(event.flags), "bold")
+    return line
+
+
+def _why(event: TicketClassified, speaks_for: Mapping[str, str | None]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in ("", "is", "because of", "sure", "words and their weight"):
+        table.add_column(heading, overflow="fold")
+    for judgement in event.evidence:
+        table.add_row(
+            judgement.field.replace("flag:", "flag "),
+            _value(judgement, event, speaks_for),
+            _reason(judgement.rule),
+            "" if judgement.rule == DEFAULT else f"{judgement.confidence:.0%}",
+            _words(judgement.terms.items()),
+        )
+    return table
+
+
+def _value(judgement: Judgement, event: TicketClassified, speaks_for: Mapping[str, str | None]) -> str:
+    if judgement.field.startswith("flag:"):
+        return "set"
+    if judgement.field == "category" and event.abstained:
+        return f"{speaks_for.get(judgement.rule) or 'something'}?"
+    return str(getattr(event, judgement.field))
+
+
+def _reason(rule: str) -> str:
+    said = {SOURCE: "the source says so", DEFAULT: "nothing else said", CORRECTION: "a person corrected it"}
+    said["taxonomy"] = "its category is automated"
+    return said.get(rule, f"rule {rule}")
+
+
+def _words(terms: Iterable[tuple[str, float]]) -> str:
+    return ", ".join(f"{word} {weight:.2f}" for word, weight in sorted(terms, key=lambda item: -item[1]))
+
+
+def _candidates(event: TicketClassified, titles: Mapping[str, str]) -> Text:
+    if not event.candidates:
+        return Text("no word of it is known to the agreement's rules", "magenta")
+    return Text(
+        "best candidates: "
+        + ", ".join(f"{titles.get(name, name)} ({name}) {score:.0%}" for name, score in event.candidates),
+        "magenta",
+    )
