@@ -1,0 +1,36 @@
+"""A task's state, read back from its changelog."""
+
+from __future__ import annotations
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from ticket_runtime.task import Work
+
+
+async def restore(bootstrap: str, changelog: TopicPartition, work: Work) -> int:
+    """Feeds every committed record of a changelog partition to the work, up to the end at the time of the call.
+
+    To be called after the former owner was fenced: from then on nobody else writes there. Returns how many records.
+    """
+    reader = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        isolation_level="read_committed",
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        fetch_max_wait_ms=20,
+        max_partition_fetch_bytes=4 * 1024 * 1024,
+    )
+    await reader.start()
+    try:
+        reader.assign([changelog])
+        end = (await reader.end_offsets([changelog]))[changelog]
+        await reader.seek_to_beginning(changelog)
+        count = 0
+        # The position also passes transaction markers, which are no records but have offsets.
+        while await reader.position(changelog) < end:
+            for record in (await reader.getmany(timeout_ms=20)).get(changelog, ()):
+                work.restore(record.key or b"", record.value)
+                count += 1
+        return count
+    finally:
+        await reader.stop()

@@ -1,0 +1,57 @@
+"""Logs as JSON Lines on standard error, ours and the libraries' alike. A ticket's id may stand in them, its text
+never."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+
+_NOISY = {
+    # One line for each request of a client while a broker is away: the end of the process says it once.
+    "aiokafka": logging.ERROR,
+    "uvicorn.access": logging.WARNING,
+}
+
+
+def configure_logs(service: str, level: str) -> None:
+    """To be called once, by the composition root. Every line names the service."""
+
+    def name_service(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        event["service"] = service
+        return event
+
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        name_service,
+        structlog.processors.dict_tracebacks,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name, least in _NOISY.items():
+        logging.getLogger(name).setLevel(max(least, root.level))
+
+
+def logger(name: str) -> structlog.stdlib.BoundLogger:
+    return structlog.stdlib.get_logger(name)

@@ -1,0 +1,497 @@
+"""One task while it runs in this process: made ready, fed batch by batch, closed with its transaction finished."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any, Literal
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
+
+from ticket_contracts.time import TimeStep
+from ticket_runtime import stepping
+from ticket_runtime.attempts import ALONE_AT_MOST, Mark, careful_until
+from ticket_runtime.changelog import restore
+from ticket_runtime.clock import Clock
+from ticket_runtime.handling import (
+    Arrived,
+    DeadLetterCount,
+    DeadLetterLimit,
+    Outcome,
+    TooManyDeadLetters,
+    dead_letter,
+    handle,
+    to_record,
+)
+from ticket_runtime.logs import logger
+from ticket_runtime.metrics import Metrics
+from ticket_runtime.outputs import Collector
+from ticket_runtime.settings import RuntimeSettings
+from ticket_runtime.task import Poison, Transient, Work
+from ticket_runtime.transactions import TaskProducer
+
+_BATCH_AT_LEAST = 64
+_WHOLE_ROUND = 1_000_000_000
+_BACK_OFF_AT_MOST = 30.0
+
+
+State = Literal["opening", "running", "backing off", "closed"]
+
+log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskGroup:
+    """What is alike for all tasks of a service. name: of the service. inputs: unprefixed. make_work: task number ->
+    work. whole: one task has all partitions. stateful: it has a changelog. limit: on dead letters."""
+
+    name: str
+    inputs: list[str]
+    make_work: Callable[[int], Work]
+    whole: bool = False
+    stateful: bool = True
+    limit: DeadLetterLimit = DeadLetterLimit()  # noqa: RUF009 - frozen
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a group stands on a partition: the next offset, and what the former owner was about there."""
+
+    offset: int
+    mark: Mark
+
+
+class TaskRunner:
+    """One task, from its assignment to its revocation; never used twice.
+
+    The loop puts records in with `put`, in the order of each partition, and wakes it when time or the replay moved.
+    """
+
+    def __init__(
+        self,
+        group: TaskGroup,
+        number: int,
+        partitions: Iterable[TopicPartition],
+        consumer: AIOKafkaConsumer,
+        positions: Callable[[list[TopicPartition]], Any],
+        settings: RuntimeSettings,
+        clock: Clock,
+        metrics: Metrics,
+        producer: TaskProducer,
+        changelog: TopicPartition | None,
+    ) -> None:
+        self.number = number
+        prefix = len(settings.topic_prefix)
+        self.inputs: dict[TopicPartition, str] = {tp: tp.topic[prefix:] for tp in sorted(partitions)}
+        self.state: State = "opening"
+        self.work = group.make_work(number)
+        self.behind = False
+        """Whether a round of a replay waits for records that have not arrived yet."""
+        self._group, self._settings, self._clock, self._metrics = group, settings, clock, metrics
+        self._consumer, self._positions, self._changelog = consumer, positions, changelog
+        self._producer = producer
+        self._collector = Collector(f"/relaydesk/{group.name}", None if group.whole else number)
+        self._topics = {tp.topic: topic for tp, topic in self.inputs.items()}
+        self._inbox: deque[Arrived] = deque()
+        self._reached: dict[TopicPartition, int] = {}
+        self._backlog: dict[TopicPartition, int] = {}
+        self._caught_up = False
+        self._worked_off: dict[TopicPartition, int] = {}
+        self._careful: dict[TopicPartition, int] = {}
+        self._attempts: dict[TopicPartition, tuple[int, int]] = {}
+        self._answered: tuple[int, int] | None = None
+        self._count = DeadLetterCount()
+        self._batch = _BATCH_AT_LEAST
+        self._back_off = 0.0
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._task: asyncio.Task[None] | None = None
+        self._busy_since = 0.0
+
+    # -- called by the loop
+
+    def start(self, done: Callable[[asyncio.Task[None]], None]) -> None:
+        self._task = asyncio.create_task(self._run(), name=f"{self._group.name}-{self.number}")
+        self._task.add_done_callback(done)
+
+    async def close(self) -> None:
+        """Lets the current transaction finish, then gives the task up. Never raises: `start`'s callback is told."""
+        self._closing = True
+        self.wake()
+        if self._task is not None:
+            if self.state == "opening":
+                self._task.cancel()
+            await asyncio.wait({self._task})
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    @property
+    def wants_records(self) -> bool:
+        return (
+            self.state in ("running", "backing off")
+            and not self._closing
+            and (self._clock.streaming or len(self._inbox) < 2 * self._settings.batch)
+        )
+
+    @property
+    def stuck_since(self) -> float | None:
+        """Since when (unix time) nothing was committed although there is something to do."""
+        return self._busy_since if self._inbox and not self._clock.streaming else None
+
+    def put(self, tp: TopicPartition, records: Sequence[Arrived]) -> None:
+        if not self._inbox:
+            self._busy_since = time.time()
+        self._inbox.extend(records)
+        self.reach(tp, records[-1].offset + 1)
+
+    def reach(self, tp: TopicPartition, position: int) -> None:
+        """Everything below this position was `put`; markers of transactions count although they are no records."""
+        if self._reached[tp] < position:
+            self._reached[tp] = position
+            self._wake.set()
+
+    @property
+    def needs_positions(self) -> bool:
+        return self._clock.streaming or not self._caught_up or bool(self._careful)
+
+    # -- life
+
+    async def _run(self) -> None:
+        try:
+            await self._open()
+            while not self._closing:
+                if self._clock.streaming:
+                    await self._next_round()
+                elif self._careful:
+                    await self._next_alone()
+                else:
+                    await self._next_batch()
+            await self._sign_off()
+        except TooManyDeadLetters:
+            # Nothing died: the batch is given back whole, for whoever starts next.
+            self._collector.take()
+            await self._sign_off()
+            raise
+        finally:
+            self.state = "closed"
+            self._metrics.running.labels(self._group.name, self.number).set(0)
+            await self._producer.close()
+
+    async def _open(self) -> None:
+        """Fences, and only then looks where the group stands: before, the committed offset is not final."""
+        began = time.perf_counter()
+        await self._producer.fence()
+        tps = list(self.inputs)
+        committed: dict[TopicPartition, Position] = await self._positions(tps)
+        for tp in tps:
+            self._consumer.seek(tp, committed[tp].offset)
+            self._reached[tp] = self._worked_off[tp] = committed[tp].offset
+        restored = 0
+        if self._changelog is not None:
+            restored = await restore(self._settings.bootstrap, self._changelog, self.work)
+        self._backlog = await self._consumer.end_offsets(tps)
+        for tp, position in committed.items():
+            until = careful_until(position.mark, position.offset, self._backlog[tp])
+            if until > position.offset:
+                self._careful[tp] = until
+            if position.mark.attempt:
+                self._attempts[tp] = position.offset, position.mark.attempt
+        if not self._careful:
+            await self._commit({tp: p.offset for tp, p in committed.items()})
+        self.state = "running"
+        self._metrics.running.labels(self._group.name, self.number).set(1)
+        self._metrics.restore_seconds.observe(time.perf_counter() - began)
+        log.info(
+            "task ready",
+            task=self.number,
+            restored=restored,
+            backlog=sum(self._backlog[tp] - committed[tp].offset for tp in tps),
+            careful=sum(until - committed[tp].offset for tp, until in self._careful.items()),
+        )
+
+    async def _sign_off(self) -> None:
+        """Says that nothing is in work, so that the next owner need not be careful."""
+        marks = {tp: Mark(until=self._careful.get(tp, 0)) for tp in self.inputs}
+        await self._commit(self._worked_off if self._clock.streaming else self._handled(), marks=marks)
+
+    # -- live
+
+    async def _next_batch(self) -> None:
+        await self._wait_for_work()
+        if self._closing or self._clock.streaming:
+            return
+        batch = list(islice(self._inbox, self._batch))
+        began = time.perf_counter()
+        done, trouble = self._handle_all(batch, self._clock.now())
+        for _ in range(done):
+            self._inbox.popleft()
+        if trouble is None:
+            self._fire_what_is_due(self._clock.now())
+        self._metrics.batch_seconds.observe(time.perf_counter() - began)
+        # What a later owner takes for the old batch's end; it grows with the load, and so does the batch.
+        self._batch = min(max(_BATCH_AT_LEAST, 2 * len(batch)), self._settings.batch)
+        if done or self._collector.messages or self._collector.stored:
+            await self._commit(_next_offsets(batch[:done]))
+        if trouble is not None:
+            await self._pause(trouble)
+
+    async def _wait_for_work(self) -> None:
+        while not (self._inbox or self._closing or self._clock.streaming or self._careful):
+            self._wake.clear()
+            wait = None
+            self._note_caught_up()
+            if self._caught_up and (due := self.work.next_due()) is not None:
+                wait = (due - self._clock.now()).total_seconds()
+                if wait <= 0:
+                    return
+            await self._wait(wait)
+
+    async def _wait(self, seconds: float | None) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    def _fire_what_is_due(self, now: datetime) -> None:
+        """Not before the backlog is worked off, or a clock that was already stopped would fire."""
+        self._note_caught_up()
+        due = self.work.next_due()
+        if self._caught_up and due is not None and due <= now:
+            self._collector.begin(None)
+            self.work.fire(now, self._collector)
+
+    def _note_caught_up(self) -> None:
+        if not self._caught_up:
+            handled = self._handled()
+            self._caught_up = all(handled[tp] >= end for tp, end in self._backlog.items())
+
+    def _handled(self) -> dict[TopicPartition, int]:
+        """The offset of each partition before which nothing is left to do."""
+        handled = dict(self._reached)
+        for arrived in reversed(self._inbox):
+            handled[TopicPartition(arrived.topic, arrived.partition)] = arrived.offset
+        return handled
+
+    # -- one at a time, after an end without a word
+
+    async def _next_alone(self) -> None:
+        if not self._still_careful():
+            await self._commit(self._handled())
+        elif not self._inbox:
+            self._wake.clear()
+            if not self._closing:
+                await self._wait(None)
+        else:
+            _, trouble = await self._alone(self._inbox[0], self._clock.now())
+            if trouble is not None:
+                await self._pause(trouble)
+
+    def _still_careful(self) -> bool:
+        handled = self._handled()
+        self._careful = {tp: until for tp, until in self._careful.items() if handled[tp] < until}
+        return bool(self._careful)
+
+    async def _alone(self, arrived: Arrived, present: datetime) -> tuple[int, Transient | None]:
+        """Handles one message in a transaction of its own, and counts that it was begun. Returns how many records it
+        gave out, and what interrupted it: then it is still in the inbox."""
+        tp = TopicPartition(arrived.topic, arrived.partition)
+        offset, attempts = self._attempts.pop(tp, (-1, 0))
+        if offset != arrived.offset:
+            attempts = 0
+        trouble = None
+        if attempts >= ALONE_AT_MOST:
+            reason = Poison(f"it ended the process of {self._group.name} three times; see its log for how")
+            self._collector.begin(None)
+            self._collector.add(dead_letter(arrived, self._topics[arrived.topic], self._group.name, reason))
+            self._count_outcome(arrived, "dead_letter")
+        else:
+            until = self._careful.get(tp, 0)
+            await self._commit({tp: arrived.offset}, marks={tp: Mark(attempt=attempts + 1, until=until)})
+            _, trouble = self._handle_all([arrived], present)
+        emitted = len(self._collector.messages)
+        if trouble is None:
+            self._inbox.remove(arrived)
+            self._worked_off[tp] = arrived.offset + 1
+        await self._commit({tp: arrived.offset + (trouble is None)})
+        return emitted, trouble
+
+    # -- in a replay
+
+    async def _next_round(self) -> None:
+        step = self._clock.step
+        if step is None or (step.step, step.round) == self._answered:
+            self._wake.clear()
+            if not self._closing and step is self._clock.step:
+                await self._wait(None)
+            return
+        ends = stepping.ends_of(step, self.inputs)
+        # The first round that is seen is answered in any case: the former owner may have gone without doing so.
+        if self._answered is None or stepping.is_concerned(step, ends, self._worked_off, self.work.next_due()):
+            await self._work_off(step, ends)
+        else:
+            self._answered = step.step, step.round
+
+    async def _work_off(self, step: TimeStep, ends: dict[TopicPartition, int]) -> None:
+        self.behind = True
+        while any(self._reached[tp] < end for tp, end in ends.items()):
+            self._wake.clear()
+            await self._wait(None)
+            if self._closing:
+                return
+        self.behind = False
+        due = [a for a in self._inbox if a.offset < ends[TopicPartition(a.topic, a.partition)]]
+        began = time.perf_counter()
+        emitted = 0
+        if self._still_careful():
+            # In the order of the inbox: offsets that are committed one by one cannot be jumped over.
+            while due:
+                more, trouble = await self._alone(due[0], step.instant)
+                emitted += more
+                if trouble is None:
+                    del due[0]
+                elif await self._pause(trouble):
+                    return
+            self._still_careful()
+        due.sort(key=lambda arrived: self._order(arrived, step.instant))
+        while due:
+            done, trouble = self._handle_all(due, step.instant)
+            del due[:done]
+            if trouble is not None and await self._pause(trouble):
+                self._collector.take()
+                return
+        if step.fire and (next_due := self.work.next_due()) is not None and next_due <= step.instant:
+            self._collector.begin(None)
+            self.work.fire(step.instant, self._collector)
+        self._metrics.batch_seconds.observe(time.perf_counter() - began)
+        emitted += len(self._collector.messages)
+        self._collector.add(stepping.answer(self._group.name, self.number, step, emitted, self.work.next_due()))
+        self._inbox = deque(a for a in self._inbox if a.offset >= ends[TopicPartition(a.topic, a.partition)])
+        moved = {tp: end for tp, end in ends.items() if end > self._worked_off[tp]}
+        await self._commit(moved)
+        self._worked_off |= moved
+        self._answered = step.step, step.round
+
+    def _order(self, arrived: Arrived, present: datetime) -> tuple[datetime, str, bytes, int]:
+        topic = self._topics[arrived.topic]
+        try:
+            instant = to_record(arrived, topic, present).instant
+        except ValueError:
+            instant = present
+        return instant, topic, arrived.key or b"", arrived.offset
+
+    # -- both
+
+    def _handle_all(self, batch: list[Arrived], present: datetime) -> tuple[int, Transient | None]:
+        """How many were handled, and what interrupted the next one."""
+        work, out, group, limit, count = self.work, self._collector, self._group.name, self._group.limit, self._count
+        outcomes: Counter[tuple[str, Outcome]] = Counter()
+        done, trouble = 0, None
+        try:
+            for arrived in batch:
+                topic = self._topics[arrived.topic]
+                outcome = handle(arrived, topic, present, work, out, group)
+                if outcome != "handled":
+                    self._log_outcome(arrived, outcome)
+                outcomes[topic, outcome] += 1
+                count.count(limit, dead=outcome == "dead_letter")
+                done += 1
+        except Transient as reason:
+            trouble = reason
+        except TooManyDeadLetters:
+            raise
+        except Exception:
+            arrived = batch[done]
+            log.exception("a message ends the process", **_where(arrived))
+            raise
+        for (topic, outcome), number in outcomes.items():
+            self._metrics.messages.labels(group, topic, outcome).inc(number)
+        return done, trouble
+
+    def _count_outcome(self, arrived: Arrived, outcome: Outcome) -> None:
+        self._log_outcome(arrived, outcome)
+        self._metrics.messages.labels(self._group.name, self._topics[arrived.topic], outcome).inc()
+        self._count.count(self._group.limit, dead=outcome == "dead_letter")
+
+    def _log_outcome(self, arrived: Arrived, outcome: Outcome) -> None:
+        reason = ""
+        if outcome == "dead_letter":
+            said = dict(self._collector.messages[-1].headers)
+            reason = said.get("kafka_dlt-exception-message", b"").decode(errors="replace")
+        log.warning(outcome, reason=reason, **_where(arrived))
+
+    async def _pause(self, trouble: Transient) -> bool:
+        """Waits some of the trouble out, longer each time. Returns whether the task is given up meanwhile."""
+        self._back_off = min(max(trouble.delay, self._back_off * 2), _BACK_OFF_AT_MOST)
+        self._metrics.transient.inc()
+        log.warning("waiting for something to come back", task=self.number, reason=str(trouble), delay=self._back_off)
+        self.state = "backing off"
+        deadline = asyncio.get_running_loop().time() + self._back_off
+        while not self._closing and (left := deadline - asyncio.get_running_loop().time()) > 0:
+            self._wake.clear()
+            await self._wait(left)
+        self.state = "running"
+        return self._closing
+
+    async def _commit(
+        self, offsets: dict[TopicPartition, int], marks: dict[TopicPartition, Mark] | None = None
+    ) -> None:
+        messages, stored = self._collector.take()
+        began = time.perf_counter()
+        await self._producer.commit(
+            messages,
+            stored,
+            {
+                tp: OffsetAndMetadata(offset, (self._mark(tp) if marks is None else marks[tp]).text())
+                for tp, offset in offsets.items()
+            },
+        )
+        self._back_off = 0.0
+        self._busy_since = time.time()
+        self._metrics.transaction_seconds.observe(time.perf_counter() - began)
+        self._metrics.committed.labels(self._group.name, self.number).set(self._busy_since)
+        for topic, number in Counter(message.topic for message in messages).items():
+            self._metrics.written.labels(self._group.name, topic).inc(number)
+
+    def _mark(self, tp: TopicPartition) -> Mark:
+        if self._careful:
+            return Mark(until=self._careful.get(tp, 0))
+        return Mark(batch=_WHOLE_ROUND if self._clock.streaming else self._batch)
+
+    def measure(self) -> None:
+        """Sets the gauges that are looked at now and then."""
+        name, number = self._group.name, self.number
+        oldest = self._inbox[0].timestamp / 1_000 if self._inbox else 0
+        self._metrics.oldest.labels(name, number).set(oldest)
+        due = self.work.next_due() if self.state != "opening" else None
+        self._metrics.due.labels(name, number).set(due.timestamp() if due is not None else 0)
+        for tp, topic in self.inputs.items():
+            end = self._consumer.highwater(tp) if tp in self._consumer.assignment() else None
+            if end is not None:
+                self._metrics.lag.labels(name, topic, tp.partition).set(max(end - self._reached.get(tp, end), 0))
+
+
+def _next_offsets(done: list[Arrived]) -> dict[TopicPartition, int]:
+    last: dict[tuple[str, int], int] = {}
+    for arrived in done:
+        last[arrived.topic, arrived.partition] = arrived.offset + 1
+    return {TopicPartition(topic, partition): offset for (topic, partition), offset in last.items()}
+
+
+def _where(arrived: Arrived) -> dict[str, Any]:
+    said = dict(arrived.headers)
+    return {
+        "topic": arrived.topic,
+        "partition": arrived.partition,
+        "offset": arrived.offset,
+        "ticket": None if arrived.key is None else arrived.key.decode(errors="replace"),
+        "correlation": said.get("ce_correlationid", b"").decode(errors="replace"),
+        "traceparent": said.get("ce_traceparent", b"").decode(errors="replace"),
+    }

@@ -1,0 +1,154 @@
+"""The runtime's loop over a real broker, inside a test's own event loop: topics, messages in, loops, committed records
+out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from ticket_contracts import topics
+from ticket_contracts.cloudevents import CONTENT_TYPE, instant_text
+from ticket_contracts.topics import Topic
+from ticket_runtime.clock import Clock
+from ticket_runtime.context import LiveView
+from ticket_runtime.loop import Loop
+from ticket_runtime.metrics import Metrics
+from ticket_runtime.runner import TaskGroup
+from ticket_runtime.settings import RuntimeSettings
+from ticket_runtime.task import Work
+from ticket_runtime.topics import create_topics
+
+Committed = ConsumerRecord
+
+
+def event_headers(ce_id: str, at: datetime, kind: str = "test.input.v1") -> list[tuple[str, bytes]]:
+    """What one of the desk's own events carries, as far as the runtime reads it."""
+    return [
+        ("content-type", CONTENT_TYPE),
+        ("ce_specversion", b"1.0"),
+        ("ce_id", ce_id.encode()),
+        ("ce_type", kind.encode()),
+        ("ce_time", instant_text(at).encode()),
+    ]
+
+
+class KafkaDesk:
+    """The topics of one test. partitions: of every topic but the runtime's own single ones."""
+
+    def __init__(self, bootstrap: str, prefix: str, partitions: int = 2) -> None:
+        self.bootstrap, self.prefix, self.partitions = bootstrap, prefix, partitions
+        self.producer: AIOKafkaProducer
+
+    def settings(self, **more: Any) -> RuntimeSettings:
+        return RuntimeSettings(
+            bootstrap=self.bootstrap, topic_prefix=self.prefix, **{"session_seconds": 6.0, "batch": 500, **more}
+        )
+
+    @contextlib.asynccontextmanager
+    async def connected(self, wanted: Iterable[Topic], *, live: bool = True) -> AsyncIterator[KafkaDesk]:
+        """With these topics, each with its dead letters, and a producer for messages from outside."""
+        wanted = list(wanted)
+        dead = [Topic(name=topics.dead_letter(t.name), written_by="any service") for t in wanted if t.ticket_keyed]
+        own = [Topic(name=n, written_by="replay", ticket_keyed=False) for n in (topics.TIME, topics.PROGRESS)]
+        await create_topics(self.bootstrap, self.prefix, [*wanted, *dead, *own], self.partitions, live=live)
+        self.producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, enable_idempotence=True)
+        await self.producer.start()
+        try:
+            yield self
+        finally:
+            await self.producer.stop()
+
+    async def send(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None = None,
+        *,
+        ce_id: str = "",
+        at: datetime | None = None,
+        headers: Iterable[tuple[str, bytes]] = (),
+        partition: int | None = None,
+    ) -> None:
+        said = list(headers)
+        if ce_id:
+            said = event_headers(ce_id, at or datetime.now(UTC)) + said
+        stamp = None if at is None else int(at.timestamp() * 1_000)
+        await self.producer.send_and_wait(
+            self.prefix + topic, value, key, partition=partition, timestamp_ms=stamp, headers=said
+        )
+
+    async def read(self, topic: str, partitions: int | None = None) -> list[Any]:
+        """All committed records of a topic, by partition."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.bootstrap,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            fetch_max_wait_ms=20,
+        )
+        await consumer.start()
+        try:
+            tps = [TopicPartition(self.prefix + topic, p) for p in range(partitions or self.partitions)]
+            consumer.assign(tps)
+            ends = await consumer.end_offsets(tps)
+            await consumer.seek_to_beginning(*tps)
+            found: dict[TopicPartition, list[Any]] = {tp: [] for tp in tps}
+            behind = [tp for tp in tps if ends[tp] > 0]
+            while behind:
+                for tp, records in (await consumer.getmany(timeout_ms=20)).items():
+                    found[tp] += records
+                behind = [tp for tp in behind if await consumer.position(tp) < ends[tp]]
+            return [record for tp in tps for record in found[tp]]
+        finally:
+            await consumer.stop()
+
+    @contextlib.asynccontextmanager
+    async def running(
+        self,
+        name: str,
+        inputs: list[str],
+        make_work: Callable[[int], Work],
+        *,
+        settings: RuntimeSettings | None = None,
+        make_loop: Callable[..., Loop] = Loop,
+        **more: Any,
+    ) -> AsyncIterator[Loop]:
+        """A loop of this group, ready, until the block ends; then it has stopped in order. Raises what ended it."""
+        chosen = settings or self.settings()
+        loop = make_loop(
+            TaskGroup(name=name, inputs=inputs, make_work=make_work, **more),
+            chosen,
+            Clock(stream=chosen.clock == "stream"),
+            Metrics(name),
+            LiveView(),
+        )
+        running = asyncio.create_task(loop.run())
+        try:
+            async with asyncio.timeout(30):
+                while not loop.ready().ok:
+                    if running.done():
+                        running.result()
+                    await asyncio.sleep(0.02)
+            yield loop
+        finally:
+            loop.stop()
+            async with asyncio.timeout(30):
+                await running
+
+
+async def until(condition: Callable[[], Any], seconds: float = 20.0) -> None:
+    """Waits for a condition, plain or awaited; TimeoutError when it never holds."""
+    async with asyncio.timeout(seconds):
+        while True:
+            holds = condition()
+            if asyncio.iscoroutine(holds):
+                holds = await holds
+            if holds:
+                return
+            await asyncio.sleep(0.02)
