@@ -13,15 +13,20 @@ import msgspec
 
 from ticket_contracts import topics
 from ticket_contracts.agreement.reading import AgreementError
+from ticket_contracts.classification import TicketClassified
 from ticket_contracts.cloudevents import instant_text, parse_instant
 from ticket_contracts.routing import TicketFacts, TicketRouted
+from ticket_contracts.tickets import TicketNormalized
+from ticket_contracts.transfers import TransferRequested
 from ticket_router.adapters.history import Directory, History, Topics, agreement_file, agreements_of, events
+from ticket_router.adapters.page import page, table
 from ticket_router.domain.again import LastSeen, differences, request_of
 from ticket_router.domain.coverage import LEGEND, coverage, picture
 from ticket_router.domain.decide import Request
 from ticket_router.domain.explain import Explanation, explain
 from ticket_router.domain.policy import Policies, Policy
 from ticket_router.handlers import INPUTS, RouterWork
+from ticket_router.whatif import Always, Under, figures, in_order, moved, simulate
 from ticket_runtime.agreements import Agreements
 from ticket_runtime.task import Transient
 
@@ -46,7 +51,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def serve(_: argparse.Namespace) -> int:
     """Runs the service until it is told to stop."""
     from ticket_runtime.service import ServiceSpec, run_service  # the other commands need none of its web server
-
     from ticket_runtime.settings import RuntimeSettings
 
     spec = ServiceSpec(
@@ -161,7 +165,8 @@ def covered(options: argparse.Namespace) -> int:
     """The week as a picture, and its gaps; 1 when there are any."""
     published = _agreements(options, None).in_force(datetime.max.replace(tzinfo=UTC))
     policy = Policies().of(published)
-    zone = policy.calendars[options.calendar].zone if options.calendar else _zone_of(policy)
+    calendar = options.calendar or _calendar_of(policy)
+    zone = policy.calendars[calendar].zone if calendar is not None else ZoneInfo("UTC")
     begin = datetime.combine(options.week, time(), zone)
     stretches = coverage(policy, begin, begin + timedelta(days=options.days), options.language)
     gaps = [stretch for stretch in stretches if stretch.gaps]
@@ -179,10 +184,37 @@ def covered(options: argparse.Namespace) -> int:
     return 1 if gaps else 0
 
 
-def _zone_of(policy: Policy) -> ZoneInfo:
-    """The zone of the first calendar of an internal queue: where most of the desk's people are."""
-    named = [queue.calendar for queue in policy.agreement.queues.values() if queue.support_model == "internal"]
-    return next((policy.calendars[name].zone for name in named if name is not None), ZoneInfo("UTC"))
+def tried(options: argparse.Namespace) -> int:
+    """History through two agreements, side by side."""
+    history = Directory(options.history)
+    candidate = agreement_file(options.agreement)
+    against: Under = Always(agreement_file(options.against)) if options.against else agreements_of(history)
+    given = in_order(
+        events(history, topics.NORMALIZED, TicketNormalized),
+        events(history, topics.CLASSIFIED, TicketClassified),
+        events(history, topics.TRANSFERS, TransferRequested),
+    )
+    if not given:
+        raise ValueError(f"{options.history} holds no tickets; make a history with `make replay FEED=… OUT=DIR`")
+    runs = [("current", simulate(against, given)), ("candidate", simulate(Always(candidate), given))]
+    policy = Policies().of(candidate)
+    calendar = options.calendar or _calendar_of(policy)
+    found = [(name, run, figures(run, policy, calendar)) for name, run in runs]
+    elsewhere = moved(runs[0][1], runs[1][1])
+    if options.page is not None:
+        options.page.write_text(page(f"What if: {candidate.agreement.title}", found, elsewhere))
+    if options.json:
+        said = {name: of_run for name, _, of_run in found}
+        print(msgspec.json.encode({**said, "elsewhere": elsewhere}).decode())
+    else:
+        print(table(found[0][2], found[1][2], elsewhere))
+    return 0
+
+
+def _calendar_of(policy: Policy) -> str | None:
+    """The first calendar of an internal queue: the hours of most of the desk's people."""
+    queues = policy.agreement.queues.values()
+    return next((q.calendar for q in queues if q.support_model == "internal" and q.calendar is not None), None)
 
 
 def _history(options: argparse.Namespace) -> History:
@@ -232,6 +264,15 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--language", default="en", help="of the tickets asked about")
     command.add_argument("--json", action="store_true")
     command.set_defaults(run=covered)
+
+    command = commands.add_parser("whatif", help="a history through an agreement that is not signed yet")
+    command.add_argument("--agreement", type=Path, required=True, metavar="CANDIDATE", help="the YAML to try")
+    command.add_argument("--against", type=Path, metavar="CURRENT", help="default: the agreements of the history")
+    command.add_argument("--history", type=Path, required=True, metavar="DIR", help="a replay's OUT directory")
+    command.add_argument("--calendar", metavar="NAME", help="what after hours is; default: the first inside")
+    command.add_argument("--page", type=Path, metavar="FILE", help="write a page with charts, and every ticket moved")
+    command.add_argument("--json", action="store_true")
+    command.set_defaults(run=tried)
     return parser
 
 

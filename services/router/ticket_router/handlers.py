@@ -340,6 +340,11 @@ class RouterWork:
             if state.look_at is not None and state.look_at != awaited:
                 heapq.heappush(self._due, (state.look_at, ticket))
 
+    def where(self, ticket: str) -> str | None:
+        """The queue that has a ticket or is to have it; None for one that nobody knows or that has ended."""
+        state = self._tickets.get(ticket)
+        return None if state is None else state.where
+
     def snapshot(self) -> dict[str, Any]:
         """All that decisions depend on, for comparing two of them."""
         return {

@@ -1,0 +1,327 @@
+"""History through an agreement that nobody has signed yet: the router's own task, with people who accept at once.
+
+What is taken from history: the tickets' versions, their classifications, and what people asked for (a reassignment in
+the source, an escalation, a return). What is simulated: every decision, every acceptance, and so the load.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+import msgspec
+
+from ticket_contracts import topics
+from ticket_contracts.agreement import Published
+from ticket_contracts.classification import TicketClassified
+from ticket_contracts.cloudevents import Event
+from ticket_contracts.routing import TicketRouted
+from ticket_contracts.tickets import TicketNormalized
+from ticket_contracts.transfers import TransferCompleted, TransferRequested
+from ticket_router.domain.policy import Policies, Policy
+from ticket_router.handlers import RouterWork
+from ticket_runtime.task import Record
+
+PEOPLE: Final = frozenset({"source", "escalation", "return"})
+"""Causes of transfers that are people's doing, whatever the agreement: they are part of history."""
+
+Given = TicketNormalized | TicketClassified | TransferRequested
+
+
+class Under(Protocol):
+    """The agreement of a run: one for all instants, or a desk's own versions."""
+
+    def in_force(self, at: dt.datetime) -> Published: ...
+
+
+class Always:
+    """One version, whatever the instant."""
+
+    def __init__(self, published: Published) -> None:
+        self._published = published
+
+    def in_force(self, at: dt.datetime) -> Published:
+        return self._published
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision of a run. load: of its queue, itself included. waits: the queue was full. cost: by price list."""
+
+    ticket: str
+    at: dt.datetime
+    purpose: str
+    priority: str
+    queue: str
+    rule: str
+    tier: int
+    support_model: str
+    partner: str | None
+    final: bool
+    overflow: bool
+    waits: bool
+    load: int
+    cost: float
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """steps: in order. peaks: queue -> its highest load, and when first."""
+
+    steps: list[Step]
+    peaks: dict[str, tuple[int, dt.datetime]]
+    capacities: dict[str, int | None]
+
+    def first(self) -> dict[str, Step]:
+        """ticket -> its first decision."""
+        found: dict[str, Step] = {}
+        for step in self.steps:
+            found.setdefault(step.ticket, step)
+        return found
+
+
+class _Outputs:
+    """Takes a task's decisions; nothing else of what it gives out is wanted."""
+
+    def __init__(self) -> None:
+        self.routed: list[TicketRouted] = []
+
+    def emit(self, topic: str, event: Event) -> str:
+        if isinstance(event, TicketRouted):
+            self.routed.append(event)
+        return ""
+
+    def forward(self, *_: object) -> None:
+        raise NotImplementedError("the router forwards nothing")
+
+    def store(self, key: bytes, value: bytes | None) -> None:
+        pass
+
+
+class _Versions:
+    """Every version that an input names is known: history was made under others."""
+
+    def __init__(self, under: Under) -> None:
+        self.in_force = under.in_force
+
+    def version(self, digest: str) -> Published:
+        return self.in_force(dt.datetime.max.replace(tzinfo=dt.UTC))
+
+
+class _Simulation:
+    def __init__(self, under: Under) -> None:
+        self._under = under
+        self._policies = Policies()
+        self._work = RouterWork(_Versions(under))
+        self._out = _Outputs()
+        self._sequences: Counter[str] = Counter()
+        self._transfers = 0
+        self.steps: list[Step] = []
+        self.peaks: dict[str, tuple[int, dt.datetime]] = {}
+        self.capacities: dict[str, int | None] = {}
+
+    def tell(self, event: Given) -> None:
+        at = event.decided_for
+        while (due := self._work.next_due()) is not None and due <= at:
+            self._work.fire(due, self._out)
+            self._accept()
+        if isinstance(event, TransferRequested):
+            self._ask(event)
+        else:
+            self._handle(event)
+        self._accept()
+
+    def _ask(self, event: TransferRequested) -> None:
+        """People's wish, from where the ticket is in this run."""
+        where = self._work.where(event.ticket)
+        if where is not None:
+            self._handle(msgspec.structs.replace(event, tried=[], attempt=1, sender_queue=where), numbered=True)
+
+    def _accept(self) -> None:
+        """Everybody accepts at once; an acceptance may lead to the next decision."""
+        while self._out.routed:
+            decision = self._out.routed.pop(0)
+            self._note(decision)
+            transfer = decision.transfer_id
+            if transfer is None:
+                self._transfers += 1
+                transfer = f"t{self._transfers}"
+                self._handle(_opened(decision, transfer), numbered=True)
+            self._handle(_completed(decision, transfer), numbered=True)
+
+    def _handle(self, event: Event, *, numbered: bool = False) -> None:
+        if numbered:
+            self._sequences[event.ticket] += 1
+            event = msgspec.structs.replace(event, sequence=self._sequences[event.ticket])
+        self._work.handle(_record(event), self._out)
+
+    def _note(self, decision: TicketRouted) -> None:
+        at, queue = decision.decided_for, decision.queue
+        policy: Policy = self._policies.of(self._under.in_force(at))
+        plan = policy.queues[queue]
+        partner = None if plan.contract is None else plan.contract.name
+        prices = {} if partner is None else policy.agreement.partners[partner].price_per_ticket
+        load = self._work.loads.load(queue)
+        self.capacities[queue] = plan.capacity
+        if load > self.peaks.get(queue, (0, at))[0]:
+            self.peaks[queue] = (load, at)
+        self.steps.append(
+            Step(
+                ticket=decision.ticket,
+                at=at,
+                purpose=decision.purpose,
+                priority=decision.inputs.facts.priority,
+                queue=queue,
+                rule=decision.rule,
+                tier=plan.tier,
+                support_model=plan.support_model,
+                partner=partner,
+                final=decision.final,
+                overflow=bool(decision.inputs.overflowing),
+                waits=plan.capacity is not None and decision.inputs.loads.get(queue, 0) >= plan.capacity,
+                load=load,
+                cost=prices.get(plan.tier, 0.0),
+            )
+        )
+
+
+def simulate(under: Under, history: Iterable[Given]) -> Run:
+    """All that an agreement makes of this history, which comes in the order of its instants."""
+    simulation = _Simulation(under)
+    for event in history:
+        simulation.tell(event)
+    return Run(steps=simulation.steps, peaks=simulation.peaks, capacities=simulation.capacities)
+
+
+def in_order(
+    normalized: Iterable[TicketNormalized],
+    classified: Iterable[TicketClassified],
+    requested: Iterable[TransferRequested],
+) -> list[Given]:
+    """History by its instants: of one instant, tickets before their classifications before people's wishes."""
+    ranked: list[tuple[dt.datetime, int, str, int, Given]] = [
+        *((e.decided_for, 0, e.ticket, e.ticket_version, e) for e in normalized),
+        *((e.decided_for, 1, e.ticket, e.classification_version, e) for e in classified),
+        *((e.decided_for, 2, e.ticket, e.sequence, e) for e in requested if e.asks and e.cause in PEOPLE),
+    ]
+    return [event for *_, event in sorted(ranked, key=lambda row: row[:4])]
+
+
+_TOPICS: Final[dict[type[Event], str]] = {TicketNormalized: topics.NORMALIZED, TicketClassified: topics.CLASSIFIED}
+
+
+def _record(event: Event) -> Record:
+    return Record(
+        topic=_TOPICS.get(type(event), topics.TRANSFERS),
+        partition=0,
+        offset=0,
+        key=event.ticket.encode(),
+        value=msgspec.json.encode(event),
+        headers={"ce_type": event.TYPE.encode()},
+        timestamp_ms=0,
+        instant=event.decided_for,
+    )
+
+
+def _opened(decision: TicketRouted, transfer: str) -> TransferRequested:
+    return TransferRequested(
+        ticket=decision.ticket,
+        decided_for=decision.decided_for,
+        sequence=0,
+        agreement_version=decision.agreement_version,
+        ticket_version=decision.ticket_version,
+        classification_version=decision.classification_version,
+        transfer_id=transfer,
+        cause="first" if decision.purpose == "first" else "reroute",
+        attempt=1,
+        asks=False,
+        tried=[],
+        sender="",
+    )
+
+
+def _completed(decision: TicketRouted, transfer: str) -> TransferCompleted:
+    return TransferCompleted(
+        ticket=decision.ticket,
+        decided_for=decision.decided_for,
+        sequence=0,
+        agreement_version=decision.agreement_version,
+        ticket_version=decision.ticket_version,
+        classification_version=decision.classification_version,
+        transfer_id=transfer,
+        queue=decision.queue,
+        owner=decision.owner_role,
+    )
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """A ticket that would go elsewhere at first."""
+
+    ticket: str
+    at: dt.datetime
+    priority: str
+    was: str
+    was_rule: str
+    now: str
+    now_rule: str
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """A run in numbers. Counts of first decisions, but for what says otherwise; cost of every reservation at a partner,
+    in the price list's currency. hours: local hour of day -> queue -> tickets."""
+
+    tickets: int
+    by_queue: dict[str, int]
+    by_tier: dict[int, int]
+    by_partner: dict[str, int]
+    outside: int
+    after_hours: int
+    overflow: int
+    waits: int
+    duty: int
+    reroutes: int
+    transfers: int
+    cost: float
+    peaks: dict[str, tuple[int, int | None]]
+    hours: dict[int, dict[str, int]]
+
+
+def figures(run: Run, policy: Policy, calendar: str | None) -> Figures:
+    """calendar: the one that says what after hours is and whose zone hours are of; None: UTC, and nothing is after."""
+    first = list(run.first().values())
+    hours = policy.hours.get(calendar) if calendar is not None else None
+    zone = policy.calendars[calendar].zone if calendar is not None else dt.UTC
+    by_hour: dict[int, Counter[str]] = {hour: Counter() for hour in range(24)}
+    for step in first:
+        by_hour[step.at.astimezone(zone).hour][step.queue] += 1
+    return Figures(
+        tickets=len(first),
+        by_queue=_sorted(Counter(s.queue for s in first)),
+        by_tier=dict(sorted(Counter(s.tier for s in first).items())),
+        by_partner=_sorted(Counter(s.partner for s in first if s.partner is not None)),
+        outside=sum(s.partner is not None for s in first),
+        after_hours=sum(hours is not None and not hours.is_open(int(s.at.timestamp())) for s in first),
+        overflow=sum(s.overflow and not s.waits for s in run.steps),
+        waits=sum(s.waits for s in run.steps),
+        duty=sum(s.final for s in run.steps),
+        reroutes=sum(s.purpose == "reroute" for s in run.steps),
+        transfers=sum(s.purpose == "transfer" for s in run.steps),
+        cost=round(sum(s.cost for s in run.steps), 2),
+        peaks={queue: (load, run.capacities[queue]) for queue, (load, _) in sorted(run.peaks.items())},
+        hours={hour: _sorted(counts) for hour, counts in by_hour.items()},
+    )
+
+
+def moved(current: Run, candidate: Run) -> list[Moved]:
+    """The tickets whose first queue differs, by their instant."""
+    before, after = current.first(), candidate.first()
+    found = [
+        Moved(ticket, was.at, was.priority, was.queue, was.rule, now.queue, now.rule)
+        for ticket, was in before.items()
+        if (now := after.get(ticket)) is not None and now.queue != was.queue
+    ]
+    return sorted(found, key=lambda m: (m.at, m.ticket))
+
+
+def _sorted(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items()))
