@@ -58,16 +58,6 @@ def _network(text: str) -> str:
     return text
 
 
-def _texts(value: Any) -> Any:
-    """YAML reads 1, true and null as such; a value map compares texts."""
-    if isinstance(value, dict):
-        return {
-            ("true" if k is True else "false" if k is False else "" if k is None else str(k)): v
-            for k, v in value.items()
-        }
-    return value
-
-
 def _leaf(name: str) -> str:
     if name not in LEAVES:
         close = difflib.get_close_matches(name, LEAVES, n=1)
@@ -80,8 +70,6 @@ Expression = Annotated[str, AfterValidator(_expression)]
 """JMESPath."""
 Zone = Annotated[str, AfterValidator(_zone)]
 Format = Annotated[str, AfterValidator(_format)]
-Words = Annotated[dict[str, str | None], BeforeValidator(_texts)]
-Ranks = Annotated[dict[str, int], BeforeValidator(_texts)]
 
 
 class Secret(_Strict):
@@ -186,7 +174,7 @@ class RuleForm(_Strict):
     path: Expression | None = None
     value: str | bool | None = None
     when: Expression | None = None
-    map: Words | None = None
+    map: dict[str, str | None] | None = None
     otherwise: str | None = None
     format: Literal["plain", "html", "detect"] = "plain"
     dates: list[Format] | None = Field(default=None, min_length=1)
@@ -232,7 +220,7 @@ class VersionForm(_Strict):
 
     path: Expression
     form: Literal["integer", "instant", "rank"] = "integer"
-    ranks: Ranks | None = None
+    ranks: dict[str, int] | None = None
 
 
 class Refusal(_Strict):
@@ -395,7 +383,7 @@ def read(text: str, name: str) -> Document:
 
 
 class _Loader(yaml.SafeLoader):
-    """Dates stay texts, and a key may stand once only."""
+    """Dates stay texts, every key is a text (in a value map, 1 and true are two), and may stand once only."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -403,6 +391,8 @@ class _Loader(yaml.SafeLoader):
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} stands twice", key.start_mark)
             seen.add(key.value)
+            if key.tag != "tag:yaml.org,2002:merge":
+                key.tag = "tag:yaml.org,2002:str"
         return super().construct_mapping(node, deep)
 
 

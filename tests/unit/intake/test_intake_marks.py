@@ -1,4 +1,4 @@
-"""Secrets and personal data: found where they are surely meant, left alone otherwise. All numbers here are test numbers."""
+"""Secrets and personal data: found where they are surely meant, left alone otherwise. All numbers are test numbers."""
 
 from __future__ import annotations
 

@@ -46,6 +46,8 @@ def test_nothing_is_cleared_that_the_message_does_not_name(body: dict[str, Any],
     trimmed = {name: value for name, value in body.items() if name not in tops}
     for expression in (f"{chain} || {other}", f"{chain}[0] || {other}", f"[{chain}, {other}][0]"):
         assert Path(expression).get(trimmed) is MISSING
+    for expression in (f"a.b.{chain}[0].x", f"a.b.{chain}[*].x", f"a.b.{chain}[?x==`1`] | [0]"):
+        assert Path(expression).get({"a": {"b": {}}}) is MISSING
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,7 @@ def test_absent_null_and_found(expression: str, body: dict[str, Any], found: Any
     assert Path(expression).get(body) == found
 
 
-@pytest.mark.parametrize("expression", ["a ||", "a[", "", "nosuch(a)"])
+@pytest.mark.parametrize("expression", ["a ||", "a[", "", "nosuch(a)", "!a.b"])
 def test_what_is_no_path_is_refused_when_it_is_compiled(expression: str) -> None:
     with pytest.raises(PathError):
         Path(expression)

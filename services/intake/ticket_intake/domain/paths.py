@@ -61,6 +61,8 @@ class Path:
             raise PathError(f"{text!r} is not JMESPath: {str(error).splitlines()[0]}") from error
         self.text = text
         tree: _Tree = parsed.parsed
+        if _negates_too_little(tree):
+            raise PathError(f"{text!r}: `!a.b` means `(!a).b` to JMESPath; write !(a.b)")
         for name in _called(tree):
             if name not in _Functions.FUNCTION_TABLE:
                 raise PathError(f"{text!r} calls {name}(), which JMESPath does not know")
@@ -169,30 +171,42 @@ def _called(tree: _Tree) -> list[str]:
     return own + [name for child in tree["children"] for name in _called(child)]
 
 
+def _negates_too_little(tree: _Tree) -> bool:
+    if tree["type"] == "subexpression" and tree["children"][0]["type"] == "not_expression":
+        return True
+    return any(_negates_too_little(child) for child in tree["children"])
+
+
 def _reads(tree: _Tree) -> list[tuple[str, ...]]:
     """The chains of names from the body's root; what is named inside a projection or after a pipe stands elsewhere."""
-    chain, rest = _chain(tree)
+    chain, _ = _chain(tree)
     if chain:
         return [chain]
-    if tree["type"] in ("subexpression", "pipe", "projection", "value_projection", "filter_projection", "flatten"):
+    if tree["type"] in _FROM_THE_FIRST:
         return _reads(tree["children"][0])
-    if tree["type"] == "index_expression":
-        return _reads(tree["children"][0])
-    return [found for child in rest for found in _reads(child)]
+    return [found for child in tree["children"] for found in _reads(child)]
 
 
-def _chain(tree: _Tree) -> tuple[tuple[str, ...], list[_Tree]]:
+_FROM_THE_FIRST = frozenset(
+    ("subexpression", "pipe", "index_expression", "projection", "value_projection", "filter_projection", "flatten")
+)
+
+
+def _chain(tree: _Tree) -> tuple[tuple[str, ...], bool]:
+    """The names that an expression begins with, and whether it is nothing but these."""
     if tree["type"] == "field":
-        return (tree["value"],), []
+        return (tree["value"],), True
     if tree["type"] == "subexpression":
         names: tuple[str, ...] = ()
         for child in tree["children"]:
-            more, _ = _chain(child)
-            if not more:
-                return names, [child]
+            more, whole = _chain(child)
             names += more
-        return names, []
-    return (), tree["children"]
+            if not whole:
+                return names, False
+        return names, True
+    if tree["type"] in _FROM_THE_FIRST:
+        return _chain(tree["children"][0])[0], False
+    return (), False
 
 
 def walk(body: Any, names: tuple[str, ...]) -> Any:
@@ -213,8 +227,8 @@ def walk(body: Any, names: tuple[str, ...]) -> Any:
 def _compile(tree: _Tree) -> Search | None:
     kind, children = tree["type"], tree["children"]
     if kind in ("field", "subexpression"):
-        names, rest = _chain(tree)
-        return None if rest or not names else _names(names)
+        names, whole = _chain(tree)
+        return _names(names) if whole else None
     if kind == "literal":
         value = tree["value"]
         return lambda body: value
