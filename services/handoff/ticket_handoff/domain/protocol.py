@@ -81,6 +81,8 @@ _PROPOSED: Final[dict[str, Cause]] = {
     "overflow": "overflow",
     "owner_left": "owner_left",
 }
+_NAME_AT_MOST: Final = 200
+_REASON_AT_MOST: Final = 10_000
 ACKNOWLEDGEMENT: Final = "transfer_acknowledgement"
 TRANSFER_CLOCK: Final = "transfer"
 RESOLUTION: Final = "resolution"
@@ -190,6 +192,7 @@ class _Course:
     def reply(self, given: ReplyGiven) -> None:
         """A receiver's reply. Raises Refused."""
         reply, ledger = given.reply, self.ledger
+        _check_size(given)
         key = f"{given.principal}/{reply.reply_id}"
         before = ledger.replies.get(key)
         if before is not None:
@@ -745,6 +748,16 @@ class _Course:
         self.decision.answer = Answer(
             transfer, status, attempt, owner.owner if owner else None, owner.queue if owner else None, repeated
         )
+
+
+def _check_size(given: ReplyGiven) -> None:
+    reply = given.reply
+    if not 0 < len(reply.reply_id) <= _NAME_AT_MOST:
+        raise Refused("invalid", f"a reply_id has 1 to {_NAME_AT_MOST} characters, not {len(reply.reply_id)}")
+    if len(given.actor or "") > _NAME_AT_MOST:
+        raise Refused("invalid", f"an actor has at most {_NAME_AT_MOST} characters")
+    if len(reply.reason or "") > _REASON_AT_MOST:
+        raise Refused("invalid", f"a reason has at most {_REASON_AT_MOST} characters, not {len(reply.reason or '')}")
 
 
 def _cause(said: str | None) -> Cause:
