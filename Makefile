@@ -19,7 +19,18 @@ PYTHONS := python3 python3.14 python3.13 python3.12 python3.11 python
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) ## Start an empty desk in the background, live on the wall clock: [WITH=compose] in containers
+setup: $(READY) ## Make the environment in .venv from the hash lock (seconds when nothing changed)
+	@echo "$(VENV) is ready."
+
+run: $(READY) ## Start everything, play a week of a support desk, stay up until Ctrl-C
+	@$(PY) -m relaydesk_replay run
+
+replay: $(READY) ## Play a file to its end: FEED=FILE [OUT=DIR] [LIMIT=N] [AGREEMENT=FILE]
+	@test -n "$(FEED)" || { echo "make replay needs a file: make replay FEED=log.csv.gz (or FEED=week)" >&2; exit 2; }
+	@$(PY) -m relaydesk_replay replay "$(FEED)" $(if $(OUT),--out "$(OUT)") $(if $(LIMIT),--limit $(LIMIT)) \
+		$(if $(AGREEMENT),--agreement "$(AGREEMENT)")
+
+up: $(READY) ## Start an empty desk in the background, live on the wall clock: [WITH=compose] in containers
 	@$(if $(filter compose,$(WITH)),$(COMPOSE) up --build --detach,$(PY) -m relaydesk_replay up)
 
 down: $(READY) ## Stop what `make up` started; its data stays: [WITH=compose]
@@ -59,21 +70,17 @@ clean: ## Remove the environment, the desk's data and all caches
 # --- the environment -------------------------------------------------------------------------------------------------
 
 $(READY): $(LOCKS) $(DISTS:%=%/pyproject.toml)
-ifdef UV
-	@test -x $(PY) || $(UV) venv --quiet --seed --python ">=3.11,<3.15" $(VENV)
-	@$(UV) pip install --quiet --python $(PY) --require-hashes --no-deps -r requirements/build.lock
-	@$(UV) pip install --python $(PY) --require-hashes --no-deps --no-build-isolation -r requirements/dev.lock
-	@$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation $(DISTS:%=-e %)
-else
-	@test -x $(PY) || { python=$$($(FIND_PYTHON)) && echo "Making $(VENV) with $$python" && $$python -m venv $(VENV); }
-	@echo "Installing what requirements/dev.lock names"
-	@$(PIP) install --require-hashes --no-deps -r requirements/build.lock
-	@$(PIP) install --require-hashes --no-deps --no-build-isolation -r requirements/dev.lock
-	@$(PIP) install --no-deps --no-build-isolation $(DISTS:%=-e %)
-endif
+	@test -x $(PY) || $(if $(UV),$(UV_VENV),{ python=$$($(FIND_PYTHON)) && echo "Making $(VENV) with $$python" && $$python -m venv $(VENV); })
+	@echo "Installing what requirements/dev.lock names: about a minute, the first time"
+	@{ $(INSTALL) --require-hashes -r requirements/build.lock && \
+	   $(INSTALL) --require-hashes --no-build-isolation -r requirements/dev.lock && \
+	   $(INSTALL) --no-build-isolation $(DISTS:%=-e %); } || \
+	 { echo "The environment is not complete (see above): check network, proxy and disk, then run make again." >&2; exit 1; }
 	@touch $@
 
-PIP := $(PY) -m pip --disable-pip-version-check --quiet
+UV_VENV = $(UV) venv --quiet --seed --python ">=3.11,<3.15" $(VENV)
+PIP     = $(PY) -m pip --disable-pip-version-check --retries 2 -qq
+INSTALL = $(if $(UV),$(UV) pip install --quiet --python $(PY),$(PIP) install) --no-deps
 define FIND_PYTHON
 for python in $(PYTHONS); do \
   if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; then echo $$python; exit 0; fi; \

@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import sys
+import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from relaydesk_local.jars import kafka_jars, lock_lines
 from relaydesk_local.kafka import LocalKafka
 from relaydesk_local.postgres import LocalPostgres
 
+_STOP_SECONDS = 75  # both servers' own grace, and some
 _LOCK = Path(__file__).with_name("kafka-jars.lock")
 
 
@@ -77,17 +79,19 @@ def _parser() -> argparse.ArgumentParser:
 
 def _start(options: argparse.Namespace, state: Path) -> None:
     """Both are stopped in good order whatever ends the wait, an error of the second's start included."""
+    if (running := _running(state)) is not None:
+        raise BackendError(f"They run already (process {running.pid}): python -m relaydesk_local stop")
     signal.signal(signal.SIGTERM, _end)
     with ExitStack() as stack:
         kafka = LocalKafka(options.data / "kafka", port=options.kafka_port)
         postgres = LocalPostgres(options.data / "postgres", port=options.postgres_port, ephemeral=options.ephemeral)
         try:
+            stack.callback(state.unlink, missing_ok=True)  # last of all: `stop` waits for it
             stack.callback(kafka.stop)
             stack.callback(postgres.stop)
             running = Running(pid=os.getpid(), postgres=postgres.start(), kafka=kafka.start())
             state.touch(mode=0o600)  # the address of PostgreSQL holds its password
             state.write_text(json.dumps(asdict(running)))
-            stack.callback(state.unlink, missing_ok=True)
             print(running.lines(), flush=True)
             signal.pause()
         except KeyboardInterrupt:
@@ -103,9 +107,14 @@ def _stop(state: Path) -> int:
     if running is None:
         print("They do not run.", file=sys.stderr)
         return 0
-    starter = psutil.Process(running.pid)
-    starter.terminate()
-    starter.wait(90)
+    psutil.Process(running.pid).terminate()
+    deadline = time.monotonic() + _STOP_SECONDS
+    while _running(state) is not None:
+        if time.monotonic() > deadline:
+            raise BackendError(
+                f"Process {running.pid} did not end in {_STOP_SECONDS} s: see the logs in {state.parent}."
+            )
+        time.sleep(0.05)
     return 0
 
 
