@@ -1,0 +1,144 @@
+"""A policy tried before it is signed: a flood with and without overflow, the same bytes twice, the week's picture."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from itertools import pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+
+from ticket_router.adapters.page import page, table
+from ticket_router.domain.coverage import coverage, picture
+from ticket_router.whatif import Always, Given, Run, figures, in_order, moved, simulate
+from unit.router.router_desk import (
+    ALL_DAYS,
+    MONDAY,
+    agreement,
+    classified,
+    hours,
+    normalized,
+    policy,
+    published,
+    requested,
+)
+
+ALWAYS: dict[str, Any] = {
+    "calendars": {"always": {"zone": "Asia/Manila", "hours": hours(("00:00", "24:00"), days=ALL_DAYS)}},
+    "partners": {"nightwatch": {"calendar": "always", "price_per_ticket": {1: 10.0}}},
+}
+WITH: dict[str, Any] = {**ALWAYS, "queues": {"desk": {"capacity": 30, "overflow": {"above": 20, "below": 10}}}}
+WITHOUT: dict[str, Any] = {**ALWAYS, "queues": {"desk": {"capacity": None, "overflow": None}}}
+
+
+def flood() -> list[Given]:
+    """Sixty tickets in half an hour of a Monday morning, each closed after an hour; then a quiet evening."""
+    tickets, judged = [], []
+    for number in range(80):
+        at = MONDAY + (timedelta(seconds=30 * number) if number < 60 else timedelta(hours=9, minutes=5 * number))
+        name = f"servicenow:main:INC{number:03}"
+        tickets += [normalized(1, at, name), normalized(2, at + timedelta(hours=1), name, status="closed")]
+        judged.append(classified(1, at, name))
+    return in_order(tickets, judged, [])
+
+
+def numbers(run: Run, **changes: Any) -> Any:
+    return figures(run, policy(**changes), "frankfurt")
+
+
+def test_a_flood_with_and_without_an_overflow() -> None:
+    history = flood()
+    current = simulate(Always(published(agreement(**WITHOUT))), history)
+    candidate = simulate(Always(published(agreement(**WITH))), history)
+    without, with_overflow = numbers(current, **WITHOUT), numbers(candidate, **WITH)
+    assert without.peaks["desk"] == (60, None)
+    assert with_overflow.peaks["desk"] == (20, 30)
+    assert (without.by_queue, with_overflow.by_queue) == (
+        {"desk": 60, "night-desk": 20},
+        {"desk": 20, "night-desk": 60},
+    )
+    assert (without.cost, with_overflow.cost) == (200.0, 600.0)
+    assert (without.overflow, with_overflow.overflow) == (0, 40)
+    assert with_overflow.after_hours == 20
+    elsewhere = moved(current, candidate)
+    assert len(elsewhere) == 40
+    assert {(m.was, m.now, m.now_rule) for m in elsewhere} == {("desk", "night-desk", "by-day")}
+    said = table(without, with_overflow, elsewhere)
+    assert "40 tickets would go elsewhere" in said
+    assert "peak load desk (of 30)" in said
+
+
+def test_the_same_bytes_twice() -> None:
+    def whole() -> str:
+        runs = [(n, simulate(Always(published(agreement(**c))), flood()), c) for n, c in (("a", WITHOUT), ("b", WITH))]
+        found = [(name, run, numbers(run, **c)) for name, run, c in runs]
+        return page("Flood", found, moved(runs[0][1], runs[1][1]))
+
+    assert whole() == whole()
+    assert whole().count("INC0") == 40
+
+
+def test_what_people_asked_for_is_asked_again_from_where_the_ticket_is_then() -> None:
+    later = MONDAY + timedelta(hours=1)
+    asks = requested(1, later, "t1", cause="source", asks=True, tried=["elsewhere"], target_group="Experts")
+    timer = requested(2, later, "t2", cause="pre_breach", asks=True)
+    history = in_order([normalized()], [classified()], [asks, timer])
+    assert len(history) == 3, "a warning is the agreement's doing, not history"
+    run = simulate(Always(published(agreement())), history)
+    assert [(s.purpose, s.queue) for s in run.steps] == [("first", "desk"), ("transfer", "specialists")]
+
+
+def test_a_closing_queue_moves_its_tickets_in_a_run_too() -> None:
+    closing = {**ALWAYS, "queues": {"desk": {"close_lead_minutes": 30}}}
+    next_day = MONDAY + timedelta(days=1)
+    other = "servicenow:main:INC2"
+    history = in_order(
+        [normalized(), normalized(1, next_day, other)], [classified(), classified(1, next_day, other)], []
+    )
+    run = simulate(Always(published(agreement(**closing))), history)
+    assert [(s.purpose, s.queue) for s in run.steps] == [
+        ("first", "desk"),
+        ("reroute", "night-desk"),
+        ("first", "desk"),
+    ]
+    assert run.steps[1].at == datetime.fromisoformat("2026-03-02T16:30:00+00:00")
+
+
+@pytest.mark.parametrize(
+    ("week", "gap_hours"),
+    [("2026-03-02", 2 * 7), ("2026-06-08", 2 * 7 + 14)],
+    ids=["an ordinary week: the days of the weekend", "and a night of a holiday in the partner's country alone"],
+)
+def test_the_week_and_its_gaps(week: str, gap_hours: int) -> None:
+    made = policy(partners={"nightwatch": {"categories": ["hardware", "access"]}})
+    zone = ZoneInfo("Europe/Berlin")
+    begin = datetime.combine(date.fromisoformat(week), time(), zone)
+    stretches = coverage(made, begin, begin + timedelta(days=7))
+    for tier in (0, 1, 2, 3):
+        own = [s for s in stretches if s.tier == tier]
+        assert own[0].begin == begin
+        assert own[-1].until == begin + timedelta(days=7)
+        assert all(a.until == b.begin for a, b in pairwise(own)), "every minute is in one stretch"
+    assert not [s for s in stretches if s.tier >= 2 and s.gaps]
+    gaps = [s for s in stretches if s.tier == 1 and s.gaps]
+    assert sum((s.until - s.begin).total_seconds() for s in gaps) == gap_hours * 3600
+    assert {category for s in gaps for category, _ in s.gaps} == {"hardware", "laptop", "access"}
+    drawn = picture(made, stretches, zone).splitlines()
+    assert len(drawn) == 4 * 8
+    assert drawn[9].startswith(f"  Mon {week}")
+    assert "I I I I" in drawn[9]
+
+
+def test_one_hour_of_the_year_has_no_letter_and_one_has_both() -> None:
+    made = policy()
+    zone = ZoneInfo("Europe/Berlin")
+    begin = datetime.combine(date(2026, 3, 29), time(), zone)
+    drawn = picture(made, coverage(made, begin, begin + timedelta(days=1)), zone).splitlines()
+    assert drawn[1][len("  Sun 2026-03-29  ") :].split(" ")[2] == "", "02:00 does not exist that day"
+
+
+def test_figures_are_plain_data() -> None:
+    run = simulate(Always(published(agreement(**WITH))), flood())
+    assert msgspec.json.decode(msgspec.json.encode(numbers(run, **WITH)))["tickets"] == 80
