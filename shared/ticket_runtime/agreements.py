@@ -43,5 +43,10 @@ class Agreements:
         except KeyError:
             raise Transient(f"agreement {digest} has not been read yet") from None
 
+    def every(self) -> list[Published]:
+        """All versions read, by the instant that they take effect: for what must be served for any of them, such as the
+        topics of their queues and sources."""
+        return [published for _, _, published in self._timeline]
+
     def __len__(self) -> int:
         return len(self._by_digest)

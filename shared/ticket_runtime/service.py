@@ -57,6 +57,7 @@ class ServiceSpec:
     make_work: makes the work of a task, anew at every assignment. single_task: one task over all partitions, the other
     processes stand by. stateful: it has a changelog. routes: adds HTTP routes of its own.
     needs_agreement: the agreements are read to their end before the first decision, and followed.
+    dead_letters: when they stop the process, where what comes in is in nobody's hand here; None: by the settings.
     """
 
     name: str
@@ -66,6 +67,7 @@ class ServiceSpec:
     stateful: bool = True
     routes: Callable[[FastAPI, LiveView], None] | None = None
     needs_agreement: bool = True
+    dead_letters: DeadLetterLimit | None = None
 
 
 def run_service(spec: ServiceSpec, settings: RuntimeSettings, make_loop: Callable[..., Loop] = Loop) -> int:
@@ -119,7 +121,7 @@ async def _run(spec: ServiceSpec, settings: RuntimeSettings, make_loop: Callable
             make_work=lambda task: spec.make_work(TaskContext(task, agreements, metrics.registry, clock)),
             whole=spec.single_task,
             stateful=spec.stateful,
-            limit=DeadLetterLimit(consecutive=settings.dead_letters_in_row),
+            limit=spec.dead_letters or DeadLetterLimit(consecutive=settings.dead_letters_in_row),
         )
         loop = make_loop(group, settings, clock, metrics, view)
         app = make_app(spec.name, metrics, loop.alive, loop.ready)
