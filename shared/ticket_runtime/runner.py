@@ -228,6 +228,7 @@ class TaskRunner:
         if self._closing or self._clock.streaming:
             return
         batch = list(islice(self._inbox, self._batch))
+        await self._prepare(batch)
         began = time.perf_counter()
         done, trouble = self._handle_all(batch, self._clock.now())
         for _ in range(done):
@@ -315,6 +316,7 @@ class TaskRunner:
         else:
             until = self._careful.get(tp, 0)
             await self._commit({tp: arrived.offset}, marks={tp: Mark(attempt=attempts + 1, until=until)})
+            await self._prepare([arrived])
             _, trouble = self._handle_all([arrived], present)
         emitted = len(self._collector.messages)
         if trouble is None:
@@ -362,6 +364,7 @@ class TaskRunner:
             self._still_careful()
         due.sort(key=lambda arrived: self._order(arrived, step.instant))
         while due:
+            await self._prepare(due)
             done, trouble = self._handle_all(due, step.instant)
             del due[:done]
             if trouble is not None and await self._pause(trouble):
@@ -388,6 +391,10 @@ class TaskRunner:
         return instant, topic, arrived.key or b"", arrived.offset
 
     # -- both
+
+    async def _prepare(self, batch: list[Arrived]) -> None:
+        """For a runner whose work needs something loaded before it handles these. After an interruption it is called
+        again with what is left."""
 
     def _handle_all(self, batch: list[Arrived], present: datetime) -> tuple[int, Transient | None]:
         """How many were handled, and what interrupted the next one."""
