@@ -48,8 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m ticket_classifier",
-        description="Decides what a ticket is: category, kind, impact, urgency, priority, tier, flags; and says when it "
-        "does not know. All that it decides by stands in the agreement.",
+        description="Decides what a ticket is: category, kind, impact, urgency, priority, tier, flags; and says when "
+        "it does not know. All that it decides by stands in the agreement.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -64,9 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     classify = commands.add_parser(
         "classify",
         help="classify tickets from a file and say why",
-        description="Shows what would be decided about a ticket and the words that lead there. FILE holds text (the first "
-        'line is the title), an object such as {"title": "VPN drops", "text": "…", "source": "jira"}, or several, one a '
-        "line.",
+        description="Shows what would be decided about a ticket and the words that lead there. FILE holds text (the "
+        'first line is the title), an object such as {"title": "VPN drops", "text": "…", "source": "jira"}, or '
+        "several, one a line.",
     )
     classify.add_argument("file", metavar="FILE", help="the file, or - for standard input")
     classify.add_argument(
@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     again = commands.add_parser(
         "redecide",
         help="make published decisions again, and compare",
-        description="Makes every classification again from the ticket, the corrections and the agreement that it names. "
+        description="Makes every classification again from the ticket, the corrections and the agreement it names. "
         'The last line is {"checked": n, "different": m}; the exit code is 1 when any differs.',
     )
     whence = again.add_mutually_exclusive_group()

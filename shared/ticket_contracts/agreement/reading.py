@@ -194,7 +194,7 @@ def _parse(text: str, file: str) -> _Document:
         line = text.count("\n", 0, error.position) + 1
         column = error.position - (text.rfind("\n", 0, error.position) + 1) + 1
         raise whole(
-            line, column, f"the character U+{ord(str(error.character)):04X} cannot stand in YAML", "remove it"
+            line, column, f"the character U+{ord(text[error.position]):04X} cannot stand in YAML", "remove it"
         ) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark

@@ -46,7 +46,7 @@ class Recorded:
             try:
                 feedback = msgspec.json.decode(value, type=Feedback)
             except (msgspec.DecodeError, UnicodeDecodeError):
-                continue  # others write this topic: what cannot be read became a dead letter, and no decision rests on it
+                continue  # others write here: what cannot be read became a dead letter, no decision rests on it
             if feedback.feedback_id in named:
                 self.feedback.setdefault(feedback.feedback_id, feedback)
 

@@ -1,0 +1,192 @@
+"""Agreements of the right form that nobody should sign."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ticket_contracts.agreement import Agreement, Condition
+from ticket_contracts.agreement.calendars import compile_calendars
+from ticket_contracts.agreement.checking import check, weaker
+from ticket_contracts.agreement.problems import dotted
+from ticket_contracts.agreement.reading import read_agreement
+
+_DEFAULT = Path(__file__).parents[3] / "deploy" / "agreements" / "default.yaml"
+Change = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture(scope="module")
+def content() -> dict[str, Any]:
+    return read_agreement(_DEFAULT.read_text(), "default.yaml").model_dump(mode="json", exclude_defaults=True)
+
+
+def put(*path: str | int, value: object) -> Change:
+    """Sets what stands at a path."""
+
+    def change(content: dict[str, Any]) -> None:
+        *above, last = path
+        part: Any = content
+        for step in above:
+            part = part[step]
+        part[last] = value
+
+    return change
+
+
+def append(*path: str | int, value: object) -> Change:
+    def change(content: dict[str, Any]) -> None:
+        part: Any = content
+        for step in path:
+            part = part[step]
+        part.append(value)
+
+    return change
+
+
+def first_rule(name: str, **when: object) -> Change:
+    return lambda c: c["routing"]["rules"].insert(0, {"name": name, "when": when, "to": ["service-desk"]})
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "what"),
+    [
+        (put("queues", "network", "owner_role", value="netwrk"), "queues.network.owner_role", "no owner"),
+        (put("queues", "network", "calendar", value="noon"), "queues.network.calendar", "no calendar"),
+        (put("queues", "campo-on-site", "partner", value="camp"), "queues.campo-on-site.partner", "no partner"),
+        (put("queues", "campo-on-site", "partner", value=None), "queues.campo-on-site", "without a contract"),
+        (put("queues", "network", "partner", value="campo"), "queues.network.partner", "the queue is internal"),
+        (put("queues", "network", "owner_role", value="campo-dispatch"), "queues.network.owner_role", "partner's side"),
+        (put("queues", "helpline-first-line", "owner_role", value="network"),
+         "queues.helpline-first-line.owner_role", "co"),
+        (put("queues", "service-desk", "overflow", value={"above": 5, "below": 5}),
+         "queues.service-desk.overflow", "below"),
+        (put("queues", "service-desk", "capacity", value=59), "queues.service-desk.overflow.above", "full before"),
+        (put("queues", "on-call", "close_lead_minutes", value=5), "queues.on-call.close_lead_minutes", "never closes"),
+        (put("queues", "group", value={"title": "G", "support_model": "internal", "tier": 1, "owner_role": "network"}),
+         "queues.group", "source's group"),
+        (put("owners", "network", "members", value=["Ada", "Ada"]), "owners.network.members[1]", "stands 2 times"),
+        (put("owners", "network", "members", value=["  "]), "owners.network.members[0]", "no name"),
+        (put("intake_duty", value="nobody"), "intake_duty", "no owner"),
+        (put("duty", value="helpline-lead"), "duty", "partner's side"),
+        (put("routing", "duty_queue", value="gone"), "routing.duty_queue", "no queue"),
+        (put("routing", "duty_queue", value="automation"), "routing.duty_queue", "not internal"),
+        (put("queues", "duty", "calendar", value="office"), "routing.duty_queue", "closes"),
+        (put("queues", "duty", "capacity", value=5), "routing.duty_queue", "cannot take everything"),
+        (put("queues", "duty", "owner_role", value="on-call"), "routing.duty_queue", "belongs to on-call"),
+        (put("routing", "ping_pong_queue", value="helpline-first-line"), "routing.ping_pong_queue", "not internal"),
+        (put("routing", "group_queues", "SAP", value="sap"), "routing.group_queues.SAP", "no queue"),
+        (put("routing", "rules", 0, "to", value=["nowhere"]), "routing.rules[0].to[0]", "no queue"),
+        (put("routing", "group_queues", value={}), "routing.rules[11].to[0]", "no group has a queue"),
+        (put("routing", "rules", 1, "name", value="security"), "routing.rules[1]", "stands 2 times"),
+        (first_rule("catch-all"), "routing.rules[1]", "never reached"),
+        (first_rule("x", category=["netwrk"]), "routing.rules[0].when.category[0]", "no category"),
+        (first_rule("x", open=["noon"]), "routing.rules[0].when.open[0]", "no calendar"),
+        (first_rule("x", queue=["gone"]), "routing.rules[0].when.queue[0]", "no queue"),
+        (first_rule("x", source=["remedy"]), "routing.rules[0].when.source[0]", "no source"),
+        (first_rule("x", cause=["pre-breach"]), "routing.rules[0].when.cause[0]", "no cause"),
+        (first_rule("x", priority=["P0"]), "routing.rules[0].when.priority[0]", "no priority"),
+        (first_rule("x", tier=[4]), "routing.rules[0].when.tier[0]", "no tier 4"),
+        (first_rule("x", kind=[]), "routing.rules[0].when.kind", "never holds"),
+        (first_rule("x", open=["office"], closed=["office"]), "routing.rules[0].when.open", "both open and closed"),
+        (first_rule("x", flags_any=["a"], flags_none=["a"]), "routing.rules[0].when.flags_any", "it forbids"),
+        (first_rule("x", closing={"calendar": "noon", "within_minutes": 5}),
+         "routing.rules[0].when.closing.calendar", "no"),
+        (put("parties", value=[{"name": "H", "side": "partner", "partner": "helpline"}]), "parties", "company's side"),
+        (lambda c: c["parties"].pop(), "partners.campo", "nobody signs"),
+        (put("parties", 1, "partner", value="help"), "parties[1].partner", "no partner"),
+        (put("partners", "campo", "fields", value=["titel"]), "partners.campo.fields[0]", "no field 'titel'"),
+        (put("partners", "campo", "calendar", value="noon"), "partners.campo.calendar", "no calendar"),
+        (put("partners", "campo", "categories", value=["hw"]), "partners.campo.categories[0]", "no category"),
+        (put("partners", "campo", "price_per_ticket", value={7: 1.0}), "partners.campo.price_per_ticket", "no tier 7"),
+        (append("taxonomy", value={"id": "vpn", "title": "VPN"}), "taxonomy[7].id", "stands twice"),
+        (lambda c: c["matrix"]["priorities"]["low"].pop("low"), "matrix.priorities.low", "no priority for low × low"),
+        (lambda c: c["matrix"]["priorities"].pop("low"), "matrix.priorities", "no row for impact 'low'"),
+        (put("matrix", "priorities", "none", value={}), "matrix.priorities.none", "no impact"),
+        (put("classification", "defaults", "impact", value="none"), "classification.defaults.impact", "no impact"),
+        (put("classification", "rules", 0, "category", value="fish"), "classification.rules[0].category",
+         "no category"),
+        (put("classification", "rules", 0, "urgency", value="now"), "classification.rules[0].urgency", "no urgency"),
+        (put("classification", "rules", 0, "text", value={"any": ["p*ish"]}),
+         "classification.rules[0].text.any[0]", "inside"),
+        (put("classification", "rules", 0, "text", value={"any": ["!"]}),
+         "classification.rules[0].text.any[0]", "no letter"),
+        (put("classification", "rules", 0, "text", value={}), "classification.rules[0].text", "no word"),
+        (append("classification", "rules", value={"name": "x", "text": {"any": ["y"]}}),
+         "classification.rules[46]", "nothing"),
+        (append("classification", "rules", value={"name": "x", "tier": 1}), "classification.rules[46]", "every ticket"),
+        (put("classification", "authoritative", "remedy", value=[]), "classification.authoritative.remedy",
+         "no source"),
+        (put("classification", "category_map", "X", value="x"), "classification.category_map.X", "no category"),
+        (put("calendars", "office", "zone", value="Europe/Bonn"), "calendars.office", "Europe/Bonn"),
+        (put("calendars", "office", "holidays", value=["2025-13-01"]), "calendars.office", "2025-13-01"),
+        (put("calendars", "never", value={"zone": "UTC", "hours": {"mon": []}}), "calendars.never.hours",
+         "never opens"),
+        (put("sla", "resolution", "calendar", value="noon"), "sla.resolution.calendar", "no calendar"),
+        (put("sla", "resolution", "pause_on", value=["waiting"]), "sla.resolution.pause_on[0]", "no status"),
+        (put("sla", "resolution", "stop_on", value=["on_hold"]), "sla.resolution.pause_on", "both pauses and stops"),
+        (put("sla", "resolution", "warn", value=[{}]), "sla.resolution.warn[0]", "one measure"),
+        (put("sla", "resolution", "goals", value=[{"seconds": 600}]), "sla.resolution", "before the start"),
+        (put("sla", "resolution", "goals", value=[{"seconds": 6000}, {"seconds": 7000}]),
+         "sla.resolution.goals[1]", "never"),
+        (put("transfers", "acknowledge_seconds", value={}), "transfers.acknowledge_seconds", "no `default`"),
+        (put("transfers", "acknowledge_seconds", "gone", value=9), "transfers.acknowledge_seconds.gone", "no queue"),
+        (put("transfers", "acknowledge_seconds", "duty", value=0), "transfers.acknowledge_seconds.duty", "no time"),
+        (put("transfers", "acknowledge_seconds", "duty", value=9999), "transfers.acknowledge_seconds.duty", "sooner"),
+        (put("transfers", "required", "panic", value=[]), "transfers.required.panic", "no cause"),
+        (put("transfers", "required", "default", value=["vew"]), "transfers.required.default[0]", "no part 'vew'"),
+        (put("transfers", "pre_breach", value={"queue": ["gone"]}), "transfers.pre_breach.queue[0]", "no queue"),
+    ],
+)  # fmt: skip
+def test_it_is_refused_and_the_place_is_named(content: dict[str, Any], change: Change, path: str, what: str) -> None:
+    changed = copy.deepcopy(content)
+    change(changed)
+    found = check(Agreement.model_validate(changed))
+    assert any(dotted(f.path) == path and what in f.what and f.remedy for f in found), found
+
+
+def test_the_unchanged_document_has_nothing_to_mend(content: dict[str, Any]) -> None:
+    assert check(Agreement.model_validate(content)) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "holds"),
+    [
+        ({}, {"tier": [1]}, True),
+        ({"tier": [1]}, {}, False),
+        ({"tier": [1, 2]}, {"tier": [1]}, True),
+        ({"tier": [1]}, {"tier": [1, 2]}, False),
+        ({"category": ["network"]}, {"category": ["vpn"]}, True),
+        ({"category": ["vpn"]}, {"category": ["network"]}, False),
+        ({"vip": False}, {"vip": False}, True),
+        ({"vip": True}, {}, False),
+        ({"flags_any": ["a", "b"]}, {"flags_any": ["a"]}, True),
+        ({"flags_none": ["a"]}, {"flags_none": ["a", "b"]}, True),
+        ({"flags_none": ["a", "b"]}, {"flags_none": ["a"]}, False),
+        ({"open": ["office", "network"]}, {"open": ["office"]}, True),
+        ({"closed": ["office"]}, {"closed": ["office", "network"]}, True),
+        ({"closed": ["office", "network"]}, {"closed": ["office"]}, False),
+        ({"age_at_least_minutes": 5}, {"age_at_least_minutes": 9}, True),
+        ({"age_at_least_minutes": 9}, {"age_at_least_minutes": 5}, False),
+        ({"closing": {"calendar": "office", "within_minutes": 9}},
+         {"closing": {"calendar": "office", "within_minutes": 5}}, True),
+        ({"closing": {"calendar": "office", "within_minutes": 5}}, {"open": ["office"]}, False),
+    ],
+)  # fmt: skip
+def test_a_condition_is_weaker_only_where_that_is_certain(
+    content: dict[str, Any], one: dict[str, Any], other: dict[str, Any], holds: bool
+) -> None:
+    agreement = Agreement.model_validate(content)
+    assert weaker(Condition.model_validate(one), Condition.model_validate(other), agreement) is holds
+
+
+def test_calendars_are_compiled_by_name_with_holidays_of_both_kinds(content: dict[str, Any]) -> None:
+    calendars = compile_calendars(Agreement.model_validate(content))
+    monday_nine = 1_772_442_000  # 2026-03-02T09:00:00Z
+    good_friday = 1_775_203_200  # 2026-04-03T08:00:00Z: a public holiday in Germany, a listed one in Manila
+    assert set(calendars) == {"office", "network", "helpline", "campo"}
+    assert all(calendar.is_open(monday_nine) for calendar in calendars.values())
+    assert not any(calendar.is_open(good_friday) for calendar in calendars.values())
