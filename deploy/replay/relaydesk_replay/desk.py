@@ -88,7 +88,7 @@ async def running(plan: Plan, say: Callable[[str], None] = lambda _: None) -> As
         await _agree(bootstrap, agreement, plan.now)
         await _migrate(database)
         say("Starting the five services")
-        supervisor = Supervisor(_services(plan, bootstrap, database), plan.directory / "services")
+        supervisor = Supervisor(_services(plan, agreement, bootstrap, database), plan.directory / "services")
         async with supervisor.running():
             endpoints = _endpoints(await supervisor.endpoints(), bootstrap, database)
             path = plan.directory / "endpoints.json"
@@ -134,7 +134,11 @@ async def _migrate(database: str) -> None:
         raise ServiceFailed("handoff could not prepare its database: " + "\n".join(lines[-5:]))
 
 
-def _services(plan: Plan, bootstrap: str, database: str) -> list[Service]:
+def _services(plan: Plan, agreement: Agreement, bootstrap: str, database: str) -> list[Service]:
+    own = {
+        "intake": {"RELAYDESK_INTAKE_SOURCES": ",".join(agreement.sources)},
+        "handoff": {"RELAYDESK_DATABASE_URL": database},
+    }
     return [
         Service(
             name,
@@ -143,7 +147,7 @@ def _services(plan: Plan, bootstrap: str, database: str) -> list[Service]:
                 "RELAYDESK_BOOTSTRAP": bootstrap,
                 "RELAYDESK_CLOCK": plan.clock,
                 "RELAYDESK_HTTP_PORT": str(plan.ports.get(name, 0)),
-                **({"RELAYDESK_DATABASE_URL": database} if name == "handoff" else {}),
+                **own.get(name, {}),
             },
         )
         for name, module in MODULES.items()

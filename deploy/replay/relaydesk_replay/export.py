@@ -8,8 +8,10 @@ from pathlib import Path
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from ticket_contracts import topics
+from ticket_runtime.topics import partition_counts
 
 _HEADERS = ("ce_id", "ce_type", "ce_time", "ce_correlationid", "ce_causationid")
 _DLT_NUMBERS = ("kafka_dlt-original-partition", "kafka_dlt-original-offset", "kafka_dlt-original-timestamp")
@@ -35,10 +37,10 @@ async def export(bootstrap: str, prefix: str, names: Iterable[str], directory: P
     await consumer.start()
     written = 0
     try:
-        existing = await consumer.topics()
+        partitions = await partition_counts_of(bootstrap)
         for name in sorted(names):
-            if prefix + name in existing:
-                texts = await _read(consumer, prefix + name)
+            if prefix + name in partitions:
+                texts = await _read(consumer, prefix + name, partitions[prefix + name])
                 if texts:
                     (directory / f"{name}.jsonl").write_bytes(b"".join(text + b"\n" for text in sorted(texts)))
                 written += len(texts)
@@ -47,8 +49,18 @@ async def export(bootstrap: str, prefix: str, names: Iterable[str], directory: P
     return written
 
 
-async def _read(consumer: AIOKafkaConsumer, topic: str) -> list[bytes]:
-    partitions = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]
+async def partition_counts_of(bootstrap: str) -> dict[str, int]:
+    """Full topic name -> partitions, of all that the broker has."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        return await partition_counts(admin)
+    finally:
+        await admin.close()
+
+
+async def _read(consumer: AIOKafkaConsumer, topic: str, count: int) -> list[bytes]:
+    partitions = [TopicPartition(topic, p) for p in range(count)]
     consumer.assign(partitions)
     ends = await consumer.end_offsets(partitions)
     await consumer.seek_to_beginning(*partitions)
