@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from fastapi import FastAPI
 
 from ticket_contracts import topics
 from ticket_contracts.cloudevents import instant_text, parse_instant
@@ -26,7 +25,10 @@ from ticket_intake.domain.mapping import Source, Step
 from ticket_intake.domain.paths import MISSING
 from ticket_intake.domain.update import LEAVES
 from ticket_intake.handlers import IntakeWork, decode
-from ticket_runtime.context import LiveView, TaskContext
+from ticket_runtime.agreements import Agreements
+from ticket_runtime.context import TaskContext
+from ticket_runtime.handling import DeadLetterLimit
+from ticket_runtime.service import ServiceSpec, run_service
 from ticket_runtime.settings import RuntimeSettings
 
 _DESCRIPTION = """\
@@ -46,14 +48,13 @@ examples:
 
 
 class Settings(RuntimeSettings):
-    """intake_sources: names of sources that ship ready and files of others, separated by commas; empty: all that ship.
-    dead_letters_in_row: what tools send is not in our hand, so intake does not stop for it."""
+    """intake_documents: files of source documents, separated by commas; each takes the place of the shipped one of its
+    name, or adds a source. Which sources are open says the agreement."""
 
-    intake_sources: str = ""
-    dead_letters_in_row: int = 1_000_000_000
+    intake_documents: str = ""
 
-    def chosen(self) -> list[str]:
-        return [name.strip() for name in self.intake_sources.split(",") if name.strip()] or documents.shipped()
+    def files(self) -> list[str]:
+        return [name.strip() for name in self.intake_documents.split(",") if name.strip()]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -68,8 +69,9 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser(
         "serve",
         help="run the service: Kafka, and the HTTP edge beside it",
-        description="Runs the service until SIGTERM. Settings are RELAYDESK_* variables; RELAYDESK_INTAKE_SOURCES "
-        "names the sources (shipped names and files, separated by commas; all that ship if empty).",
+        description="Runs the service until SIGTERM. Settings are RELAYDESK_* variables; RELAYDESK_INTAKE_DOCUMENTS "
+        "names files of source documents, separated by commas, beside those that ship; the agreement says which "
+        "sources are open.",
     )
 
     normalize = commands.add_parser(
@@ -112,14 +114,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def serve() -> int:
     """Runs the service; returns its exit code."""
-    from ticket_runtime.service import ServiceSpec, run_service
-
     settings = Settings()
-    known: dict[str, Document] = {}
-    for name in settings.chosen():
-        document = documents.load(name)
-        if document.source in known:
-            raise DocumentError(f"{name}: the source {document.source!r} is given twice in RELAYDESK_INTAKE_SOURCES")
+    known = {name: documents.load(name) for name in documents.shipped()}
+    for file in settings.files():
+        document = documents.load(file)
         known[document.source] = document
     compiled = {name: document.compile() for name, document in known.items()}
     language.load()
@@ -132,18 +130,23 @@ def serve() -> int:
         limits=limits,
     )
 
+    def inputs(agreements: Agreements) -> list[str]:
+        """A source that any version names is read, with or without a document: what comes there ends somewhere."""
+        sources = sorted({source for published in agreements.every() for source in published.agreement.sources})
+        edge.open(sources)
+        return [*map(topics.inbound, sources), topics.KEYED]
+
     def make_work(context: TaskContext) -> IntakeWork:
         edge.observe(context.metrics)
         return IntakeWork(compiled, language.detect)
 
-    def routes(app: FastAPI, view: LiveView) -> None:
-        edge.install(app)
-
     spec = ServiceSpec(
         name="intake",
-        inputs=[*map(topics.inbound, sorted(compiled)), topics.KEYED],
+        inputs=inputs,
         make_work=make_work,
-        routes=routes,
+        routes=lambda app, view: edge.install(app),
+        # What tools send is not in our hand: garbage is dead-lettered, however much of it comes.
+        dead_letters=DeadLetterLimit(consecutive=sys.maxsize, ratio=2.0),
     )
     return run_service(spec, settings)
 

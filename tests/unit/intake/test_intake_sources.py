@@ -143,7 +143,10 @@ def test_servicenow_journals_have_one_entry_per_comment() -> None:
         "2026-03-02 08:00:00 - Ben Roy (Additional comments)\nOn it.\n\n"
     )
     notes = "2026-03-02 09:06:00 - Ben Roy (Work notes)\nDisk is full.\n\n"
-    shown = lambda text: {"display_value": text, "value": ""}  # noqa: E731
+
+    def shown(text: str) -> dict[str, str]:
+        return {"display_value": text, "value": ""}
+
     found = read("servicenow", {**_RAW, "comments": shown(journal), "work_notes": shown(notes)})
     assert [(c["author"], c["visibility"], c["text"]) for c in found["comments"]] == [
         ("Ben Roy", "public", "On it."),
