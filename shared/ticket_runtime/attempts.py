@@ -1,59 +1,80 @@
-"""How often a message has ended the process: counted in the metadata of the committed offsets.
+"""What a task was about when it went: said in the metadata of its committed offsets, so that a message which kills the
+process does so three times at most.
 
-A commit says in a few bytes what its task does next, so that the hot path pays nothing and a later owner knows what was
-going on when the former one ended without a word:
-
-- `clean`: stopped in order.
-- `batch 64`: a batch of at most so many messages of each partition may be in work.
-- `alone 2 900`: the message at this offset is being handled alone, for the second time; the old batch ends before 900.
-- `careful 900`: nothing is being handled; up to 900 it is done one at a time.
+A commit says in a few bytes what comes next. The hot path pays nothing for it, and whoever starts after an end without
+a word goes on in narrower steps up to the old batch's end: one message at a time where batches were small, by way of a
+few where they were large. A message that is being handled alone counts how often it was begun.
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 ALONE_AT_MOST = 2
-"""A message that ended the process this often alone, after its batch did, is given up: the third death."""
+"""A message that ended the process this often while it was alone is given up: with its batch, three deaths."""
+
+NARROWER = 64
+"""After a death steps are so many times smaller: batches of the size that a quiet desk has become single messages."""
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """What the task was about when it committed an offset.
+    """What stands beside a committed offset.
 
-    batch: messages of a partition that may be in work together, 0 for none. attempt: how often the message at the
-    offset was begun alone. until: the offset before which messages are handled one at a time, 0 for none.
+    clean: stopped in order. batch: up to `number` messages of each partition may be in work. narrow: the same, careful
+    up to the offset `until`. alone: the message at the offset was begun alone for the `number`-th time, careful up to
+    `until`. rest: stopped in order, but up to `until` no more than `number` at a time.
     """
 
-    batch: int = 0
-    attempt: int = 0
+    kind: Literal["clean", "batch", "narrow", "alone", "rest"] = "clean"
+    number: int = 0
     until: int = 0
 
     def text(self) -> str:
-        if self.batch:
-            return f"batch {self.batch}"
-        if self.attempt:
-            return f"alone {self.attempt} {self.until}"
-        return f"careful {self.until}" if self.until else "clean"
+        match self.kind:
+            case "clean":
+                return "clean"
+            case "batch":
+                return f"batch {self.number}"
+            case _:
+                return f"{self.kind} {self.number} {self.until}"
+
+
+class Care(msgspec.Struct, frozen=True):
+    """How a new owner goes on at a partition: no more than `size` messages at a time before the offset `until`; the
+    first was begun alone `attempts` times."""
+
+    size: int
+    until: int
+    attempts: int = 0
 
 
 def read_mark(text: str) -> Mark:
     """The inverse of `Mark.text`. What is not ours, or empty, counts as clean."""
     match text.split():
-        case ["batch", size] if size.isdigit():
-            return Mark(batch=int(size))
-        case ["alone", attempt, until] if attempt.isdigit() and until.isdigit():
-            return Mark(attempt=int(attempt), until=int(until))
-        case ["careful", until] if until.isdigit():
-            return Mark(until=int(until))
+        case ["batch", number] if number.isdigit():
+            return Mark("batch", int(number))
+        case [("narrow" | "alone" | "rest") as kind, number, until] if number.isdigit() and until.isdigit():
+            return Mark(kind, int(number), int(until))
         case _:
             return Mark()
 
 
-def careful_until(mark: Mark, offset: int, end: int) -> int:
-    """Up to which offset a new owner handles a partition one message at a time; `offset` itself when it need not.
+def care_after(mark: Mark, offset: int, end: int) -> Care | None:
+    """What follows from a mark found at a committed offset; None: nothing was in work.
 
-    offset: the committed one, with this mark. end: of the partition when the task was assigned.
+    end: of the partition when the task was assigned: what came later cannot have been in the old batch.
     """
-    if mark.batch:
-        return min(offset + mark.batch, end)
-    return max(min(mark.until, end), offset + 1 if mark.attempt else offset)
+    match mark.kind:
+        case "clean":
+            care = None
+        case "batch":
+            care = Care(max(1, mark.number // NARROWER), min(offset + mark.number, end))
+        case "narrow":
+            care = Care(max(1, mark.number // NARROWER), min(mark.until, end))
+        case "alone":
+            care = Care(1, max(min(mark.until, end), offset + 1), mark.number)
+        case "rest":
+            care = Care(max(1, mark.number), min(mark.until, end))
+    return care if care is not None and care.until > offset else None

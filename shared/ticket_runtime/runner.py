@@ -16,7 +16,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from ticket_contracts.time import TimeStep
 from ticket_runtime import stepping
-from ticket_runtime.attempts import ALONE_AT_MOST, Mark, careful_until
+from ticket_runtime.attempts import ALONE_AT_MOST, Mark, care_after
 from ticket_runtime.changelog import restore
 from ticket_runtime.clock import Clock
 from ticket_runtime.handling import (
@@ -37,7 +37,6 @@ from ticket_runtime.task import Poison, Transient, Work
 from ticket_runtime.transactions import TaskProducer
 
 _BATCH_AT_LEAST = 64
-_WHOLE_ROUND = 1_000_000_000
 _BACK_OFF_AT_MOST = 30.0
 
 
@@ -104,7 +103,9 @@ class TaskRunner:
         self._caught_up = False
         self._worked_off: dict[TopicPartition, int] = {}
         self._careful: dict[TopicPartition, int] = {}
-        self._attempts: dict[TopicPartition, tuple[int, int]] = {}
+        self._step = 1
+        self._begun: dict[TopicPartition, tuple[int, int]] = {}
+        self._announced: tuple[TopicPartition, int] | None = None
         self._answered: tuple[int, int] | None = None
         self._count = DeadLetterCount()
         self._batch = _BATCH_AT_LEAST
@@ -170,7 +171,7 @@ class TaskRunner:
                 if self._clock.streaming:
                     await self._next_round()
                 elif self._careful:
-                    await self._next_alone()
+                    await self._next_few()
                 else:
                     await self._next_batch()
             await self._sign_off()
@@ -197,14 +198,22 @@ class TaskRunner:
         if self._changelog is not None:
             restored = await restore(self._settings.bootstrap, self._changelog, self.work)
         self._backlog = await self._consumer.end_offsets(tps)
-        for tp, position in committed.items():
-            until = careful_until(position.mark, position.offset, self._backlog[tp])
-            if until > position.offset:
-                self._careful[tp] = until
-            if position.mark.attempt:
-                self._attempts[tp] = position.offset, position.mark.attempt
-        if not self._careful:
-            await self._commit({tp: p.offset for tp, p in committed.items()})
+        cares = {tp: care_after(at.mark, at.offset, self._backlog[tp]) for tp, at in committed.items()}
+        self._careful = {tp: care.until for tp, care in cares.items() if care is not None}
+        self._begun = {
+            tp: (committed[tp].offset, care.attempts)
+            for tp, care in cares.items()
+            if care is not None and care.attempts
+        }
+        self._step = min((care.size for care in cares.values() if care is not None), default=1)
+        # Says that this owner is at work, so that its end can be noticed as well.
+        await self._commit(
+            {tp: at.offset for tp, at in committed.items()},
+            marks={
+                tp: Mark("alone", self._begun[tp][1], self._careful[tp]) if tp in self._begun else self._mark(tp)
+                for tp in tps
+            },
+        )
         self.state = "running"
         self._metrics.running.labels(self._group.name, self.number).set(1)
         self._metrics.restore_seconds.observe(time.perf_counter() - began)
@@ -218,7 +227,9 @@ class TaskRunner:
 
     async def _sign_off(self) -> None:
         """Says that nothing is in work, so that the next owner need not be careful."""
-        marks = {tp: Mark(until=self._careful.get(tp, 0)) for tp in self.inputs}
+        marks = {
+            tp: Mark("rest", self._step, self._careful[tp]) if tp in self._careful else Mark() for tp in self.inputs
+        }
         await self._commit(self._worked_off if self._clock.streaming else self._handled(), marks=marks)
 
     # -- live
@@ -281,9 +292,9 @@ class TaskRunner:
             handled[TopicPartition(arrived.topic, arrived.partition)] = arrived.offset
         return handled
 
-    # -- one at a time, after an end without a word
+    # -- careful, after an end without a word
 
-    async def _next_alone(self) -> None:
+    async def _next_few(self) -> None:
         if not self._still_careful():
             await self._commit(self._handled())
         elif not self._inbox:
@@ -291,7 +302,7 @@ class TaskRunner:
             if not self._closing:
                 await self._wait(None)
         else:
-            _, trouble = await self._alone(self._inbox[0], self._clock.now())
+            _, _, trouble = await self._few(list(islice(self._inbox, self._step)), self._clock.now())
             if trouble is not None:
                 await self._pause(trouble)
 
@@ -300,30 +311,50 @@ class TaskRunner:
         self._careful = {tp: until for tp, until in self._careful.items() if handled[tp] < until}
         return bool(self._careful)
 
+    async def _few(self, batch: list[Arrived], present: datetime) -> tuple[int, int, Transient | None]:
+        """Handles the first few of the inbox in a transaction of their own; a single one is counted before it is begun.
+        Returns how many it handled, how many records they gave out, and what interrupted the next."""
+        if len(batch) > 1:
+            done, trouble = self._handle_all(batch, present)
+        else:
+            done, trouble = await self._alone(batch[0], present)
+        emitted = len(self._collector.messages)
+        offsets = _next_offsets(batch[:done])
+        for _ in range(done):
+            self._inbox.popleft()
+        self._worked_off |= offsets
+        self._still_careful()
+        marks = {tp: self._mark(tp) for tp in offsets}
+        if self._step == 1 and self._careful and self._inbox and trouble is None:
+            # The next one is announced in the same transaction.
+            coming = self._inbox[0]
+            tp = TopicPartition(coming.topic, coming.partition)
+            offsets[tp], marks[tp] = coming.offset, Mark("alone", 1, self._careful.get(tp, coming.offset + 1))
+            self._announced = tp, coming.offset
+        if offsets:
+            await self._commit(offsets, marks=marks)
+        return done, emitted, trouble
+
     async def _alone(self, arrived: Arrived, present: datetime) -> tuple[int, Transient | None]:
-        """Handles one message in a transaction of its own, and counts that it was begun. Returns how many records it
-        gave out, and what interrupted it: then it is still in the inbox."""
+        """Announces a message, handles it, and takes the announcement back when it has to wait."""
         tp = TopicPartition(arrived.topic, arrived.partition)
-        offset, attempts = self._attempts.pop(tp, (-1, 0))
+        until = self._careful.get(tp, arrived.offset + 1)
+        offset, attempts = self._begun.pop(tp, (-1, 0))
         if offset != arrived.offset:
             attempts = 0
-        trouble = None
         if attempts >= ALONE_AT_MOST:
-            reason = Poison(f"it ended the process of {self._group.name} three times; see its log for how")
+            reason = Poison(f"it ended the process of {self._group.name} three times; its log says how")
             self._collector.begin(None)
             self._collector.add(dead_letter(arrived, self._topics[arrived.topic], self._group.name, reason))
             self._count_outcome(arrived, "dead_letter")
-        else:
-            until = self._careful.get(tp, 0)
-            await self._commit({tp: arrived.offset}, marks={tp: Mark(attempt=attempts + 1, until=until)})
-            await self._prepare([arrived])
-            _, trouble = self._handle_all([arrived], present)
-        emitted = len(self._collector.messages)
-        if trouble is None:
-            self._inbox.remove(arrived)
-            self._worked_off[tp] = arrived.offset + 1
-        await self._commit({tp: arrived.offset + (trouble is None)})
-        return emitted, trouble
+            return 1, None
+        if self._announced != (tp, arrived.offset):
+            await self._commit({tp: arrived.offset}, marks={tp: Mark("alone", attempts + 1, until)})
+        self._announced = None
+        done, trouble = self._handle_all([arrived], present)
+        if trouble is not None:
+            await self._commit({tp: arrived.offset}, marks={tp: Mark("rest", 1, until)})
+        return done, trouble
 
     # -- in a replay
 
@@ -355,13 +386,11 @@ class TaskRunner:
         if self._still_careful():
             # In the order of the inbox: offsets that are committed one by one cannot be jumped over.
             while due:
-                more, trouble = await self._alone(due[0], step.instant)
+                done, more, trouble = await self._few(due[: self._step], step.instant)
+                del due[:done]
                 emitted += more
-                if trouble is None:
-                    del due[0]
-                elif await self._pause(trouble):
+                if trouble is not None and await self._pause(trouble):
                     return
-            self._still_careful()
         due.sort(key=lambda arrived: self._order(arrived, step.instant))
         while due:
             await self._prepare(due)
@@ -468,9 +497,11 @@ class TaskRunner:
             self._metrics.written.labels(self._group.name, topic).inc(number)
 
     def _mark(self, tp: TopicPartition) -> Mark:
-        if self._careful:
-            return Mark(until=self._careful.get(tp, 0))
-        return Mark(batch=_WHOLE_ROUND if self._clock.streaming else self._batch)
+        if not self._careful:
+            return Mark("batch", self._settings.batch if self._clock.streaming else self._batch)
+        if tp not in self._careful:
+            return Mark("batch", self._step)
+        return Mark("narrow" if self._step > 1 else "rest", self._step, self._careful[tp])
 
     def measure(self) -> None:
         """Sets the gauges that are looked at now and then."""
