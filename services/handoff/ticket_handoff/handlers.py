@@ -135,6 +135,15 @@ class HandoffWork:
         self.ticket_of: dict[str, str] = {}
         self._changes = Changes()
 
+    def hold(self, tickets: dict[str, Held], ticket_of: dict[str, str]) -> None:
+        """The tickets of the next batch, in place of those of the last."""
+        self.tickets, self.ticket_of = tickets, ticket_of
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to take."""
+        return bool(self._changes.tickets)
+
     def take_changes(self) -> Changes:
         """What changed since this was last called."""
         changes, self._changes = self._changes, Changes()
@@ -226,7 +235,7 @@ def _read(record: Record) -> TicketSeen | ClassificationSeen | RoutedSeen | Cloc
         fact: TicketSeen | ClassificationSeen | RoutedSeen | ClockSeen = reader.decode(record.value or b"")
     except msgspec.DecodeError as error:
         raise Poison(f"the value is not what {kind.decode()} says it is: {error}") from None
-    if record.key is not None and record.key != fact.ticket.encode():
+    if record.key != fact.ticket.encode():
         raise Poison(f"the key is not the ticket's id, which the value says is {fact.ticket!r}")
     return fact
 

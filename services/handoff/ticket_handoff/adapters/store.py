@@ -28,6 +28,9 @@ _headers = msgspec.msgpack.Decoder(list[tuple[str, bytes]])
 _pack = msgspec.msgpack.Encoder().encode
 
 
+_IDLE_MILLISECONDS: Final = 30_000
+
+
 class Superseded(Exception):
     """A newer owner of the partition is at work: what this one was about to write is not written, and it must stop."""
 
@@ -59,7 +62,14 @@ def make_engine(url: str, *, connections: int = 12) -> AsyncEngine:
         pool_size=connections,
         max_overflow=0,
         pool_pre_ping=False,
-        connect_args={"server_settings": {"application_name": "handoff", "jit": "off"}},
+        connect_args={
+            "server_settings": {
+                "application_name": "handoff",
+                "jit": "off",
+                # A process that was frozen in the midst of a transaction must not hold its successor up for long.
+                "idle_in_transaction_session_timeout": str(_IDLE_MILLISECONDS),
+            }
+        },
     )
 
 
@@ -333,6 +343,67 @@ class Store:
         async with self._engine.begin() as connection:
             await connection.execute(_FORGET, {"partition": partition, "until": until})
 
+    # -- what people ask
+
+    async def history(self, ticket: str) -> History | None:
+        """Everything about who owned a ticket; None when it was never seen."""
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(_STATE, {"ticket": ticket})).first()
+            if row is None:
+                return None
+            intervals = await connection.execute(_INTERVALS, {"ticket": ticket})
+            transfers = await connection.execute(_TRANSFERS_OF, {"ticket": ticket})
+            return History(
+                _ledger.decode(row.state),
+                [dict(each._mapping) for each in intervals],
+                [dict(each._mapping) for each in transfers],
+            )
+
+    async def trails(self) -> list[int]:
+        """The partitions that have an audit trail."""
+        async with self._engine.connect() as connection:
+            return [row.partition for row in await connection.execute(_PARTITIONS)]
+
+    async def trail_faults(self, partition: int) -> tuple[int, list[str]]:
+        """How many entries the trail of a partition has, and what is wrong with it."""
+        async with self._engine.connect() as connection:
+            head = (await connection.execute(_HEAD, {"partition": partition})).one()
+            rows = await connection.execute(_TRAIL, {"partition": partition})
+            entries = [trail.Entry(*row) for row in rows]
+        return len(entries), list(trail.faults(entries, (head.entry, head.seal)))
+
+    async def ledger_faults(self) -> tuple[int, list[str]]:
+        """How many tickets there are, and of which the state differs from what the tables say."""
+        found: list[str] = []
+        count = 0
+        async with self._engine.connect() as connection:
+            for row in await connection.execute(_AGAINST):
+                count += 1
+                ledger = _ledger.decode(row.state)
+                owner = ledger.owner.owner if ledger.owner else None
+                if (owner, owner) != (row.owner, row.interval_owner):
+                    found.append(
+                        f"{row.ticket}: its ledger names the owner {owner}, tickets {row.owner}, the open interval "
+                        f"{row.interval_owner}"
+                    )
+                transfer = ledger.transfer.id if ledger.transfer else None
+                if transfer != row.open_transfer:
+                    found.append(f"{row.ticket}: its ledger has {transfer} open, the table {row.open_transfer}")
+                if ledger.sequence != (row.last_step or 0):
+                    found.append(
+                        f"{row.ticket}: {ledger.sequence} steps were said, {row.last_step or 0} are in the trail"
+                    )
+        return count, found
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """intervals, transfers: rows of their tables, by column, in order."""
+
+    ledger: Ledger
+    intervals: list[dict[str, Any]]
+    transfers: list[dict[str, Any]]
+
 
 def _partition(held: Held) -> int:
     if held.partition is None:
@@ -509,3 +580,26 @@ _UNPUBLISHED: Final = text(
     " WHERE partition = :partition AND seq > :after ORDER BY seq LIMIT :most"
 )
 _FORGET: Final = text("DELETE FROM outbox WHERE partition = :partition AND seq <= :until")
+_STATE: Final = text("SELECT state FROM tickets WHERE ticket = :ticket")
+_INTERVALS: Final = text(
+    "SELECT episode, seq, from_at, until_at, owner, role, queue, kind, transfer_id FROM ownership"
+    " WHERE ticket = :ticket ORDER BY episode, seq"
+)
+_TRANSFERS_OF: Final = text(
+    "SELECT transfer_id, number, cause, status, attempt, opened_at, ended_at, sender, queue, receiver, principal,"
+    " digest FROM transfers WHERE ticket = :ticket ORDER BY number"
+)
+_PARTITIONS: Final = text("SELECT partition FROM heads ORDER BY partition")
+_HEAD: Final = text("SELECT entry, seal FROM heads WHERE partition = :partition")
+_TRAIL: Final = text(
+    "SELECT s.entry, s.ticket, s.sequence, s.at, s.type, s.digest, s.seal, x.salt, s.said"
+    " FROM steps s LEFT JOIN texts x ON x.ticket = s.ticket WHERE s.partition = :partition ORDER BY s.entry"
+)
+_AGAINST: Final = text(
+    "SELECT t.ticket, t.state, t.owner, o.owner AS interval_owner, f.transfer_id AS open_transfer, s.last_step"
+    " FROM tickets t"
+    " LEFT JOIN ownership o ON o.ticket = t.ticket AND o.until_at IS NULL"
+    " LEFT JOIN transfers f ON f.ticket = t.ticket AND f.ended_at IS NULL"
+    " LEFT JOIN (SELECT ticket, max(sequence) AS last_step FROM steps GROUP BY ticket) s ON s.ticket = t.ticket"
+    " ORDER BY t.ticket"
+)

@@ -1,0 +1,274 @@
+"""The runtime's loop over a ledger: a batch is one database transaction, and what it says is relayed to Kafka after it.
+
+Everything else is the runtime's own: the gate, the fence, care after a crash, dead letters, the steps of a replay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.structs import OffsetAndMetadata
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ticket_contracts import topics
+from ticket_contracts.ids import event_id
+from ticket_handoff.adapters.relay import Relay
+from ticket_handoff.adapters.store import Numbered, Store
+from ticket_handoff.domain.decision import Answer
+from ticket_handoff.domain.facts import ReplyGiven
+from ticket_handoff.handlers import Changes, HandoffWork
+from ticket_runtime.agreements import Agreements
+from ticket_runtime.attempts import read_mark
+from ticket_runtime.clock import Clock
+from ticket_runtime.context import LiveView
+from ticket_runtime.handling import Arrived
+from ticket_runtime.loop import Loop
+from ticket_runtime.metrics import Metrics
+from ticket_runtime.outputs import Collector, Message
+from ticket_runtime.runner import Position, TaskGroup, TaskRunner
+from ticket_runtime.settings import RuntimeSettings
+from ticket_runtime.task import Record, Transient
+
+SOURCE: Final = "/relaydesk/handoff"
+
+
+class LedgerProducer(Relay):
+    """What a task commits to: the ledger first, in one transaction with the offsets, then, by the relay, Kafka.
+
+    appended: is told of the rows that other partitions' outboxes got.
+    """
+
+    def __init__(
+        self,
+        settings: RuntimeSettings,
+        partition: int,
+        store: Store,
+        clock: Clock,
+        admin: Callable[[], AIOKafkaAdminClient],
+        fail: Callable[[BaseException], None],
+        appended: Callable[[Mapping[int, Sequence[Numbered]]], None],
+    ) -> None:
+        super().__init__(settings, partition, store, admin, fail)
+        self._prefix, self._clock, self._tell = len(settings.topic_prefix), clock, appended
+        self._at: dict[str, int] = {}
+        self._session: contextlib.AsyncExitStack | None = None
+        self._connection: AsyncConnection | None = None
+        self._salts: dict[str, bytes] = {}
+        self.work: HandoffWork
+
+    async def fence(self) -> None:
+        await super().fence()
+        self.follow()
+
+    async def positions(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Position]:
+        """Where the ledger stands. To be asked after fencing."""
+        found = await self._store.positions(self._partition, [self._name(tp) for tp in partitions])
+        self._at = {topic: offset for topic, (offset, _) in found.items()}
+        return {tp: Position(found[self._name(tp)][0], read_mark(found[self._name(tp)][1])) for tp in partitions}
+
+    async def prepare(self, batch: Sequence[Arrived]) -> None:
+        """Begins the transaction of a batch and loads its tickets; one that goes on after an interruption stays."""
+        if self._connection is not None:
+            if self.work.changed:
+                return
+            await self.abandon()
+        connection = await self._begin()
+        tickets, transfers = set(), set()
+        for arrived in batch:
+            if arrived.topic.startswith(topics.REPLIES, self._prefix):
+                transfers.add(_transfer_of(arrived.value))
+            elif arrived.key is not None:
+                tickets.add(arrived.key.decode(errors="replace"))
+        ticket_of = await self._store.tickets_of(connection, transfers)
+        loaded = await self._store.load(connection, sorted(tickets | set(ticket_of.values())))
+        self.work.hold(loaded.held, ticket_of)
+        self._salts = loaded.salts
+
+    async def commit(
+        self,
+        messages: list[Message],
+        stored: list[tuple[bytes, bytes | None]],
+        offsets: Mapping[TopicPartition, OffsetAndMetadata],
+    ) -> None:
+        """Raises Superseded, LedgerFault, the database's errors, or TimeoutError: the process ends with each."""
+        own = [message for message in messages if message.topic == topics.PROGRESS]
+        published = messages if not own else [message for message in messages if message.topic != topics.PROGRESS]
+        changes = self.work.take_changes()
+        moves = {
+            self._name(tp): (self._at[self._name(tp)], position.offset, position.metadata)
+            for tp, position in offsets.items()
+        }
+        if not self._clock.streaming:
+            await self._write(changes, published, moves)
+            return
+        async with self.alone:  # a round and its answer are published together
+            await self._write(changes, published, moves)
+            await self._flush(own)
+
+    async def _write(
+        self, changes: Changes, messages: Sequence[Message], moves: Mapping[str, tuple[int, int, str]]
+    ) -> None:
+        async with asyncio.timeout(self._settings.commit_seconds):
+            connection = self._connection or await self._begin()
+            appended = await self._store.write(connection, changes, messages, self._salts)
+            await self._store.advance(connection, self._partition, moves)
+            await self._end()
+        self._at |= {topic: after for topic, (_, after, _) in moves.items()}
+        self.appended(appended.pop(self._partition, ()))
+        self._tell(appended)
+
+    async def let_go(self) -> None:
+        """Ends the transaction of a batch of which nothing was handled: others need not wait for it."""
+        if not self.work.changed:
+            await self.abandon()
+
+    async def close(self) -> None:
+        """Never raises."""
+        with contextlib.suppress(Exception):
+            await self.abandon()
+        await super().close()
+
+    def _name(self, tp: TopicPartition) -> str:
+        return str(tp.topic[self._prefix :])
+
+    async def _begin(self) -> AsyncConnection:
+        session = contextlib.AsyncExitStack()
+        self._connection = await session.enter_async_context(self._store.transaction())
+        self._session = session
+        return self._connection
+
+    async def _end(self) -> None:
+        session, self._session, self._connection = self._session, None, None
+        if session is not None:
+            await session.aclose()
+
+    async def abandon(self) -> None:
+        """Rolls back what was begun; what was handled meanwhile counts no more."""
+        session, connection = self._session, self._connection
+        self._session = self._connection = None
+        self.work.take_changes()
+        if session is not None and connection is not None:
+            await connection.rollback()
+            await session.aclose()
+
+
+class LedgerRunner(TaskRunner):
+    """A task whose state is in the ledger."""
+
+    def __init__(self, ledger: LedgerProducer, *given: Any) -> None:
+        super().__init__(*given)
+        self._ledger = ledger
+        if not isinstance(self.work, HandoffWork):
+            raise TypeError(f"a ledger serves handoff's work, not {self.work!r}")
+        ledger.work = self.work
+
+    async def _prepare(self, batch: list[Arrived]) -> None:
+        await self._ledger.prepare(batch)
+
+    async def _pause(self, trouble: Transient) -> bool:
+        await self._ledger.let_go()
+        return await super()._pause(trouble)
+
+    async def _sign_off(self) -> None:
+        """What was handled and not committed is given back."""
+        await self._ledger.abandon()
+        await super()._sign_off()
+
+
+class LedgerLoop(Loop):
+    """The loop of one process, and the relays of the partitions that it has."""
+
+    def __init__(
+        self, store: Store, group: TaskGroup, settings: RuntimeSettings, clock: Clock, metrics: Metrics, view: LiveView
+    ) -> None:
+        super().__init__(group, settings, clock, metrics, view)
+        self._store = store
+        self._relays: dict[int, LedgerProducer] = {}
+
+    def appended(self, rows: Mapping[int, Sequence[Numbered]]) -> None:
+        """Rows of the outbox that were just committed, by partition. Relays in other processes find theirs by
+        themselves."""
+        for partition, found in rows.items():
+            if partition in self._relays:
+                self._relays[partition].appended(found)
+
+    def _make_runner(self, number: int, partitions: list[TopicPartition]) -> TaskRunner:
+        ledger = LedgerProducer(
+            self._settings, number, self._store, self._clock, lambda: self._admin, self._fail, self.appended
+        )
+        self._relays[number] = ledger
+        return LedgerRunner(
+            ledger,
+            self._group,
+            number,
+            partitions,
+            self._consumer,
+            ledger.positions,
+            self._settings,
+            self._clock,
+            self._metrics,
+            ledger,
+            None,
+        )
+
+
+class Replies:
+    """Replies that come by HTTP: the same protocol as for those of a topic, in a transaction of their own.
+
+    appended: is told what was appended to the outbox.
+    """
+
+    def __init__(
+        self, store: Store, agreements: Agreements, appended: Callable[[Mapping[int, Sequence[Numbered]]], None]
+    ) -> None:
+        self._store, self._agreements, self._appended = store, agreements, appended
+
+    async def give(self, given: ReplyGiven) -> Answer:
+        """Raises Refused, and Transient while the agreement is not known."""
+        work = HandoffWork(self._agreements)
+        out = Collector(SOURCE, None)
+        async with self._store.transaction() as connection:
+            ticket_of = await self._store.tickets_of(connection, [given.reply.transfer_id])
+            loaded = await self._store.load(connection, ticket_of.values())
+            work.hold(loaded.held, ticket_of)
+            out.begin(_as_record(given))
+            answer = work.answer(given, out)
+            messages, _ = out.take()
+            appended = await self._store.write(connection, work.take_changes(), messages, loaded.salts)
+        self._appended(appended)
+        return answer
+
+
+def _as_record(given: ReplyGiven) -> Record:
+    """The cause that the events of a reply by HTTP name; a repetition is the same cause."""
+    own_id = event_id("http-reply", given.principal, given.reply.transfer_id, given.reply.reply_id)
+    return Record(
+        topic="http",
+        partition=-1,
+        offset=0,
+        key=None,
+        value=None,
+        headers={"ce_id": own_id.encode()},
+        timestamp_ms=int(given.at.timestamp() * 1_000),
+        instant=given.at,
+    )
+
+
+def _transfer_of(value: bytes | None) -> str:
+    try:
+        return _transfer.decode(value or b"").transfer_id
+    except msgspec.DecodeError:
+        return ""  # refused when it is handled
+
+
+class _Transfer(msgspec.Struct):
+    transfer_id: str
+
+
+_transfer = msgspec.json.Decoder(_Transfer)

@@ -1,0 +1,232 @@
+"""Making handoff's decisions again from what a desk has written, to see whether they come out as they were published.
+
+The topics of a ticket's facts are not ordered among each other, but each published step names the fact that caused it
+and the versions that handoff knew then. So the facts are told again in that order: the cause of each step when its turn
+comes, before it what stands before it on its own topic, and the silent facts (those that caused nothing) by then.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ticket_contracts import topics
+from ticket_contracts.agreement import parse_published
+from ticket_contracts.catalogue import BY_TYPE
+from ticket_contracts.cloudevents import Event, encode, parse_instant
+from ticket_contracts.ids import event_id
+from ticket_contracts.transfers import TransferEvent
+from ticket_handoff.domain.ledger import Ledger, Texts
+from ticket_handoff.handlers import HandoffWork, Held
+from ticket_runtime.agreements import Agreements
+from ticket_runtime.task import Poison, Record
+from ticket_runtime.testing import FakeOutputs
+
+
+class Line(msgspec.Struct, kw_only=True):
+    """A line of an export. n: its place among the records of its key. at: partition/offset, of messages from
+    outside."""
+
+    key: str | None = None
+    n: int = 0
+    at: str | None = None
+    ce_id: str | None = None
+    ce_type: str = ""
+    ce_time: str = ""
+    ce_causationid: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """sequence: of the step, 0 for one that was not published. field -> (as published, as decided again)."""
+
+    ticket: str
+    sequence: int
+    differs: dict[str, tuple[Any, Any]]
+
+    def text(self) -> str:
+        parts = "; ".join(f"{name} was {was}, now {now}" for name, (was, now) in self.differs.items())
+        return f"{self.ticket} step {self.sequence}: {parts}"
+
+
+@dataclass(slots=True)
+class _Fact:
+    topic: str
+    n: int
+    own_id: str
+    line: Line
+    told: bool = False
+
+
+@dataclass(slots=True)
+class _Ticket:
+    facts: dict[str, list[_Fact]] = field(default_factory=lambda: defaultdict(list))
+    steps: list[tuple[str, TransferEvent]] = field(default_factory=list)
+
+
+_line = msgspec.json.Decoder(Line)
+_LATEST = datetime.max.replace(tzinfo=UTC)
+
+
+def redecide_directory(directory: Path) -> tuple[int, list[Difference]]:
+    """(steps compared, those that differ) of an export. Raises OSError, and ValueError for what is no export."""
+    agreements = Agreements()
+    for line in _lines(directory / f"{topics.AGREEMENT}.jsonl"):
+        agreements.add(parse_published(bytes(line.data)))
+    if not len(agreements):
+        raise ValueError(
+            f"{directory} holds no {topics.AGREEMENT}.jsonl with a version: give a directory of `make replay OUT=DIR`"
+        )
+    checked = 0
+    differences: list[Difference] = []
+    for name, ticket in sorted(_tickets(directory).items()):
+        checked += len(ticket.steps)
+        differences += _again(name, ticket, agreements)
+    return checked, differences
+
+
+def _tickets(directory: Path) -> dict[str, _Ticket]:
+    tickets: dict[str, _Ticket] = defaultdict(_Ticket)
+    read = [topics.NORMALIZED, topics.CLASSIFIED, topics.ROUTED, topics.SLA_EVENTS]
+    read += sorted(
+        path.stem for path in directory.glob(f"{topics.REPLIES}*.jsonl") if not path.stem.endswith(topics.DEAD_LETTER)
+    )
+    for topic in read:
+        for line in _lines(directory / f"{topic}.jsonl"):
+            own_id = line.ce_id or event_id(topic, *map(int, (line.at or "0/0").split("/")))
+            tickets[line.key or ""].facts[topic].append(_Fact(topic, line.n, own_id, line))
+    for line in _lines(directory / f"{topics.TRANSFERS}.jsonl"):
+        event = msgspec.json.decode(line.data, type=BY_TYPE[line.ce_type])
+        if isinstance(event, TransferEvent):
+            tickets[event.ticket].steps.append((line.ce_causationid, event))
+    for ticket in tickets.values():
+        for facts in ticket.facts.values():
+            facts.sort(key=lambda fact: fact.n)
+        ticket.steps.sort(key=lambda step: step[1].sequence)
+    return tickets
+
+
+def _lines(path: Path) -> Iterator[Line]:
+    if not path.exists():
+        return
+    with path.open("rb") as lines:
+        for number, text in enumerate(lines, 1):
+            try:
+                yield _line.decode(text)
+            except msgspec.DecodeError as error:
+                raise ValueError(f"{path}:{number}: not a line of an export: {error}") from None
+
+
+class _Telling:
+    """One ticket, told again."""
+
+    def __init__(self, name: str, agreements: Agreements) -> None:
+        self._name = name
+        self._work = HandoffWork(agreements)
+        self._work.hold({name: Held(Ledger(ticket=name), Texts(), 0)}, {})
+        self._offset = 0
+
+    def tell(self, fact: _Fact, at: datetime) -> list[TransferEvent]:
+        """The steps that it leads to. at: of a message from outside, which does not say when it was sent."""
+        fact.told = True
+        self._offset += 1
+        out = FakeOutputs()
+        line = fact.line
+        value = bytes(line.data)
+        instant = parse_instant(line.ce_time) if line.ce_time else at
+        record = Record(
+            topic=fact.topic,
+            partition=0,
+            offset=self._offset,
+            key=self._name.encode(),
+            value=value,
+            headers={"ce_type": line.ce_type.encode()},
+            timestamp_ms=0,
+            instant=instant,
+        )
+        try:
+            self._work.handle(record, out)
+        except Poison:
+            return []
+        return [event for _, event in out.emitted if isinstance(event, TransferEvent)]
+
+
+def _again(name: str, ticket: _Ticket, agreements: Agreements) -> Iterator[Difference]:
+    telling = _Telling(name, agreements)
+    by_id = {fact.own_id: fact for facts in ticket.facts.values() for fact in facts}
+    causes = {cause for cause, _ in ticket.steps}
+    place = 0
+    while place < len(ticket.steps):
+        cause, first = ticket.steps[place]
+        published = [event for each, event in ticket.steps[place:] if each == cause]
+        published = published[: _run(ticket.steps, place)]
+        place += len(published)
+        fact = by_id.get(cause)
+        if fact is None:
+            # By HTTP: what was said there is on no topic, so the history goes on from here unchecked.
+            yield Difference(ticket=name, sequence=first.sequence, differs={"cause": (cause, "on no topic")})
+            return
+        again = [
+            event
+            for silent in _before(ticket, fact, first, causes)
+            for event in telling.tell(silent, first.decided_for)
+        ]
+        yield from _compare(name, published, again + telling.tell(fact, first.decided_for))
+    rest = [fact for facts in ticket.facts.values() for fact in facts if not fact.told]
+    for fact in rest:
+        yield from _compare(name, [], telling.tell(fact, _LATEST))
+
+
+def _run(steps: list[tuple[str, TransferEvent]], start: int) -> int:
+    """How many steps from here on have one cause."""
+    count = 1
+    while start + count < len(steps) and steps[start + count][0] == steps[start][0]:
+        count += 1
+    return count
+
+
+def _before(ticket: _Ticket, cause: _Fact, step: TransferEvent, causes: set[str]) -> list[_Fact]:
+    """The silent facts that handoff had heard before this cause, as far as the step tells."""
+    found: list[_Fact] = []
+    for topic, facts in ticket.facts.items():
+        for fact in facts:
+            if fact is cause or (fact.own_id in causes and topic != cause.topic):
+                break
+            if fact.told:
+                continue
+            if topic == cause.topic or _known(topic, fact, step):
+                found.append(fact)
+            else:
+                break
+    return found
+
+
+def _known(topic: str, fact: _Fact, step: TransferEvent) -> bool:
+    said: dict[str, Any] = msgspec.json.decode(fact.line.data)
+    if topic == topics.NORMALIZED:
+        return bool(said.get("ticket_version", 0) <= step.ticket_version)
+    if topic == topics.CLASSIFIED:
+        return bool(said.get("classification_version", 0) <= step.classification_version)
+    return not fact.line.ce_time or parse_instant(fact.line.ce_time) <= step.decided_for
+
+
+def _compare(name: str, published: list[TransferEvent], again: Iterable[Event]) -> Iterator[Difference]:
+    redone = list(again)
+    for number in range(max(len(published), len(redone))):
+        was = _plain(published[number]) if number < len(published) else {}
+        now = _plain(redone[number]) if number < len(redone) else {}
+        differs = {key: (was.get(key), now.get(key)) for key in {**was, **now} if was.get(key) != now.get(key)}
+        if differs:
+            sequence = published[number].sequence if number < len(published) else 0
+            yield Difference(ticket=name, sequence=sequence, differs=differs)
+
+
+def _plain(event: Event) -> dict[str, Any]:
+    said: dict[str, Any] = msgspec.json.decode(encode(event))
+    return {"type": event.TYPE, **said}
