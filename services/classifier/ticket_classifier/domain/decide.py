@@ -20,7 +20,7 @@ from typing import Final, Literal, NamedTuple, cast
 
 from ticket_classifier.domain.policy import Asked, Match, Policy
 from ticket_classifier.domain.verdict import Correction, Outcome, Verdict
-from ticket_classifier.domain.words import MOST_CHARACTERS, parts
+from ticket_classifier.domain.words import MOST_CHARACTERS, MOST_OF_A_TITLE, parts
 from ticket_contracts.classification import ClassificationInputs, Judgement, TicketClassified
 from ticket_contracts.tickets import Feedback, Kind, TicketNormalized
 
@@ -51,7 +51,7 @@ def asked_of(ticket: TicketNormalized) -> Asked:
         ticket.service,
         ticket.group,
         ticket.requester.vip,
-        ticket.title,
+        ticket.title[:MOST_OF_A_TITLE],
         ticket.text[:MOST_CHARACTERS],
     )
 

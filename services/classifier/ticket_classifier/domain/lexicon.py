@@ -48,7 +48,12 @@ _PEOPLE: Final = frozenset(
     | {"utilisateurs", "personnes", "collegues", "collaborateurs", "employes", "salaries"}
     | {"usuarios", "personas", "companeros", "companeras", "empleados", "trabajadores"}
 )
-_MOST_PEOPLE: Final = 100_000
+_BETWEEN: Final = frozenset(
+    {"of", "our", "the", "my", "other", "more", "remote", "external", "internal", "different", "affected"}
+    | {"von", "unserer", "unseren", "andere", "anderen", "weitere", "weiteren", "externe", "externen", "interne"}
+    | {"de", "nos", "mes", "d", "autres", "nuestros", "nuestras", "otros", "otras", "mas"}
+)
+_LONGEST_NUMBER: Final = 5
 
 
 class Hit(msgspec.Struct):
@@ -171,8 +176,12 @@ def _is_about_something_else(words: Sequence[str], place: int) -> bool:
 
 
 def _people(words: Sequence[str], place: int) -> int:
-    """`20 users`, `20 of our colleagues`: the number, else 0."""
-    if len(words[place]) > 6 or not any(word in _PEOPLE for word in words[place + 1 : place + 4]):
+    """`20 users`, `20 of our remote colleagues`: the number, else 0."""
+    if len(words[place]) > _LONGEST_NUMBER:
         return 0
-    count = int(words[place])
-    return count if count < _MOST_PEOPLE else 0
+    for word in words[place + 1 : place + 5]:
+        if word in _PEOPLE:
+            return int(words[place])
+        if word not in _BETWEEN:
+            return 0
+    return 0

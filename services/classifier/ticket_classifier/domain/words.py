@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 MOST_CHARACTERS: Final = 8_000
 """Of a text that are read: what a ticket is about stands at its beginning, and the rest is logs and signatures."""
+MOST_OF_A_TITLE: Final = 500
 TITLE, BODY, QUOTED = 1.0, 0.9, 0.4
 """What a word is worth by where it stands."""
 BREAK: Final = ""
@@ -15,7 +16,7 @@ BREAK: Final = ""
 
 _LONGEST_WORD: Final = 40
 _TOKEN = re.compile(r"[^\W_]+|[.,;:!?]|\n\s*\n")
-_NOT_PROSE = re.compile(r"https?://\S+|\S+@\S+\.\S+|[A-Za-z0-9+/=]{60,}")
+_NOT_PROSE = re.compile(r"https?://\S+|[^\s@]{1,64}@[^\s@]{1,255}|[A-Za-z0-9+/=]{60,}")
 _QUOTED_LINE = re.compile(r"^[ \t]*>.*$", re.MULTILINE)
 _REPLY_HEAD = re.compile(
     r"^(?:-{2,} ?(?:original message|forwarded message|ursprungliche nachricht|weitergeleitete nachricht|"
@@ -53,7 +54,7 @@ def split(folded: str) -> list[str]:
 
 def parts(title: str, text: str) -> list[Part]:
     """A ticket's words: of the title, of what was written, and of the history quoted below it."""
-    found = [Part(split(fold(title)), TITLE)] if title else []
+    found = [Part(split(fold(title[:MOST_OF_A_TITLE])), TITLE)] if title else []
     if text:
         written, quoted = unquoted(fold(text[:MOST_CHARACTERS]))
         found += [Part(words, weight) for words, weight in ((split(written), BODY), (split(quoted), QUOTED)) if words]
