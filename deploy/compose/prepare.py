@@ -2,7 +2,7 @@
 
 python prepare.py AGREEMENT.yaml
 
-Environment: RELAYDESK_BOOTSTRAP, RELAYDESK_TOPIC_PREFIX, RELAYDESK_PARTITIONS (4), RELAYDESK_REPLICATION (1).
+Environment: RELAYDESK_BOOTSTRAP, RELAYDESK_TOPIC_PREFIX, RELAYDESK_PARTITIONS (4).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from ticket_contracts.agreement.reading import read_agreement
 from ticket_runtime.topics import create_topics
 
 
-async def prepare(agreement: Agreement, bootstrap: str, prefix: str, partitions: int, replication: int) -> None:
-    """partitions: of topics keyed by ticket. Raises TopicsUnfit for topics that are there with another count."""
+async def prepare(agreement: Agreement, bootstrap: str, prefix: str, partitions: int) -> None:
+    """partitions: of topics keyed by ticket; the broker says how often each is kept. Raises TopicsUnfit for topics that are there with another count."""
     wanted = topics.desk_topics(agreement.sources, list(agreement.queues), list(agreement.partners))
-    await create_topics(bootstrap, prefix, wanted, partitions, live=True, replication=replication)
+    await create_topics(bootstrap, prefix, wanted, partitions, live=True)
     if await read_versions(bootstrap, prefix):
         return
     approvals = {party.name: "the desk's setup" for party in agreement.parties}
@@ -39,7 +39,6 @@ def main() -> None:
             os.environ.get("RELAYDESK_BOOTSTRAP", "127.0.0.1:9092"),
             os.environ.get("RELAYDESK_TOPIC_PREFIX", ""),
             int(os.environ.get("RELAYDESK_PARTITIONS", "4")),
-            int(os.environ.get("RELAYDESK_REPLICATION", "1")),
         )
     )
 
