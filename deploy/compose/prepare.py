@@ -21,7 +21,8 @@ from ticket_runtime.topics import create_topics
 
 
 async def prepare(agreement: Agreement, bootstrap: str, prefix: str, partitions: int) -> None:
-    """partitions: of topics keyed by ticket; the broker says how often each is kept. Raises TopicsUnfit for topics that are there with another count."""
+    """partitions: of topics keyed by ticket; how often each is kept is the broker's default. Raises TopicsUnfit for
+    topics that are there with another count."""
     wanted = topics.desk_topics(agreement.sources, list(agreement.queues), list(agreement.partners))
     await create_topics(bootstrap, prefix, wanted, partitions, live=True)
     if await read_versions(bootstrap, prefix):
