@@ -57,6 +57,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _EARLIEST_CREATION = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp())
 """Before it, a source's `created_at` is a default of some software, not an instant."""
+_STATUS = FIELDS.index("status")
+_FACTS_OF = {
+    "requester": ("site", "language", "vip"),
+    "flags": ("reported_flags",),
+    **{name: (name,) for name in ("status", "channel", "customer", "language", "group", "service")},
+}
+"""Field of the normalized ticket -> the facts that come of it."""
 _AGREEMENT_KEY = b"~agreement"
 """Of the record of state that says which agreement running clocks were last brought to; no ticket's id looks like
 it.
@@ -252,24 +259,12 @@ class SlaWork:
             ticket.created = _creation(event, decided_us)
         at = max(_happened(event, decided_us, first), ticket.created)
         standing = clocks.standing_of(ticket)
-        facts = standing.facts
-        delta = _delta(
-            facts,
-            msgspec.structs.replace(
-                facts,
-                status=event.status,
-                channel=event.channel,
-                customer=event.customer,
-                site=event.requester.site,
-                language=event.language if event.language is not None else event.requester.language,
-                vip=event.requester.vip,
-                group=event.group,
-                service=event.service,
-                reported_flags=event.flags,
-            ),
-        )
-        if first and facts.status == event.status:
-            delta = [FIELDS.index("status"), event.status, *delta]
+        if first:
+            delta = _first_delta(standing.facts, event)
+        elif at < _newest_at(ticket):
+            delta = _late_delta(standing.facts, event)
+        else:
+            delta = _delta(standing.facts, _with_ticket(standing.facts, event))
         entries = _comments(event, ticket, at, decided_us)
         lag_us = decided_us - at * 1_000_000
         if delta or first or lag_us >= 1_000_000:  # a classification of this version holds from when it happened
@@ -315,7 +310,7 @@ class SlaWork:
             Waiting(event.decision, decided_us, event.queue, event.ticket_version, event.classification_version),
         ]
         standing = clocks.standing_of(ticket)
-        entries = _moved(standing, Origin.ROUTED, event.queue, event.decision, decided_us)
+        entries = _moved(standing, Origin.ROUTED, event.queue, event.ticket_version, decided_us)
         self._apply(event.ticket, ticket, entries, standing, cause, events, out)
 
     def _transfer(self, record: Record, cause: str, out: Outputs) -> None:
@@ -328,7 +323,7 @@ class SlaWork:
         standing, entries = Standing(), []
         if isinstance(event, TransferCompleted):
             standing = clocks.standing_of(ticket)
-            entries = _moved(standing, Origin.MOVED, event.queue, event.sequence, decided_us)
+            entries = _moved(standing, Origin.MOVED, event.queue, event.ticket_version, decided_us)
         self._apply(event.ticket, ticket, entries, standing, cause, events, out)
 
     # What they have in common.
@@ -365,12 +360,12 @@ class SlaWork:
         self._finish(name, ticket, said, out, self.present())
 
     def _judge(self, name: str, ticket: Ticket, cause: str) -> tuple[Ticket, list[ClockEvent]]:
-        """Apply the first early classification: from the instant that the version it judged happened."""
+        """Apply the first early classification. What was decided with a version holds from when that happened."""
         judged, *early = ticket.early
         at = judged.decided_us // 1_000_000
         for entry in ticket.history:
-            if entry.origin is Origin.TICKET and entry.version == judged.ticket_version:
-                at = entry.at
+            if (entry.origin, entry.version) == (Origin.TICKET, judged.ticket_version):
+                at = entry.at if entry.decided_us == judged.decided_us else at
         ticket, said = self._before(name, ticket, at)
         ticket.early = early
         ticket.classification_version = judged.version
@@ -390,7 +385,7 @@ class SlaWork:
         )
         if not delta:
             return ticket, said
-        entry = Entry(at, judged.decided_us - at * 1_000_000, Origin.CLASSIFIED, judged.version, delta)
+        entry = Entry(at, judged.decided_us - at * 1_000_000, Origin.CLASSIFIED, judged.ticket_version, delta)
         ticket, events = clocks.apply(name, ticket, [entry], standing, self._book, cause)
         return ticket, [*said, *events]
 
@@ -472,6 +467,40 @@ def _happened(event: _Normalized, decided_us: int, first: bool) -> int:
     if event.updated_at is not None and (first or "updated_at" in event.changed):
         return min(_microseconds(event.updated_at) // 1_000_000, decided)
     return decided
+
+
+def _with_ticket(facts: Facts, event: _Normalized) -> Facts:
+    requester = event.requester
+    return msgspec.structs.replace(
+        facts,
+        status=event.status,
+        channel=event.channel,
+        customer=event.customer,
+        site=requester.site,
+        language=event.language if event.language is not None else requester.language,
+        vip=requester.vip,
+        group=event.group,
+        service=event.service,
+        reported_flags=event.flags,
+    )
+
+
+def _newest_at(ticket: Ticket) -> int:
+    return max((entry.at for entry in ticket.history if entry.origin is Origin.TICKET), default=0)
+
+
+def _first_delta(facts: Facts, event: _Normalized) -> list[Any]:
+    """All that differs from nothing known; the status in any case, since its history begins here."""
+    delta = _delta(facts, _with_ticket(facts, event))
+    return delta if facts.status != event.status else [_STATUS, event.status, *delta]
+
+
+def _late_delta(facts: Facts, event: _Normalized) -> list[Any]:
+    """Of a version older than others that were seen: what it changed, and no more. The rest of it is newer than
+    itself, since intake gives every version the newest that it knows of each field."""
+    after = _with_ticket(facts, event)
+    names = dict.fromkeys(name for changed in event.changed for name in _FACTS_OF.get(changed, ()))
+    return [part for name in names for part in (FIELDS.index(name), getattr(after, name))]
 
 
 def _delta(before: Facts, after: Facts) -> list[Any]:

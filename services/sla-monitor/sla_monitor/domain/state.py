@@ -42,8 +42,8 @@ NO_FACTS = Facts()
 
 
 class Origin(IntEnum):
-    """Where an entry of the history comes from. At one instant they count in this order, whatever order they came
-    in.
+    """Where an entry of the history comes from. Of one version at one instant they count in this order, however they
+    came.
     """
 
     TICKET = 0
@@ -57,7 +57,7 @@ class Origin(IntEnum):
 class Entry(msgspec.Struct, frozen=True, array_like=True):
     """A change of what matters to clocks. at: when it happened. lag_us: from then to what its event was decided for.
 
-    version: of the event within its origin. delta: index in `FIELDS`, value, index, value, ...; of a comment empty.
+    version: of the ticket that it rests on. delta: index in `FIELDS`, value, index, value, ...; of a comment empty.
     """
 
     at: int
@@ -72,7 +72,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def order(self) -> tuple[int, int, int]:
-        return self.at, self.origin, self.version
+        return self.at, self.version, self.origin
 
 
 class Standing(msgspec.Struct, array_like=True):
