@@ -212,9 +212,10 @@ def tried(options: argparse.Namespace) -> int:
 
 
 def _calendar_of(policy: Policy) -> str | None:
-    """The first calendar of an internal queue: the hours of most of the desk's people."""
-    queues = policy.agreement.queues.values()
-    return next((q.calendar for q in queues if q.support_model == "internal" and q.calendar is not None), None)
+    """The hours of most of the desk's people: the first calendar of an internal queue, or that a rule asks about."""
+    queues = [q.calendar for q in policy.agreement.queues.values() if q.support_model == "internal"]
+    asked = [name for rule in policy.rules for name in (rule.when.open or rule.when.closed or ())]
+    return next((name for name in (*queues, *asked) if name is not None), None)
 
 
 def _history(options: argparse.Namespace) -> History:
@@ -260,7 +261,9 @@ def _parser() -> argparse.ArgumentParser:
         "--week", type=date.fromisoformat, default=date(2026, 3, 2), metavar="DATE", help="its first day"
     )
     command.add_argument("--days", type=int, default=7)
-    command.add_argument("--calendar", metavar="NAME", help="whose zone the hours are of; default: the first inside")
+    command.add_argument(
+        "--calendar", metavar="NAME", help="whose zone the hours are of; default: that of the first internal queue"
+    )
     command.add_argument("--language", default="en", help="of the tickets asked about")
     command.add_argument("--json", action="store_true")
     command.set_defaults(run=covered)
@@ -269,7 +272,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--agreement", type=Path, required=True, metavar="CANDIDATE", help="the YAML to try")
     command.add_argument("--against", type=Path, metavar="CURRENT", help="default: the agreements of the history")
     command.add_argument("--history", type=Path, required=True, metavar="DIR", help="a replay's OUT directory")
-    command.add_argument("--calendar", metavar="NAME", help="what after hours is; default: the first inside")
+    command.add_argument(
+        "--calendar", metavar="NAME", help="what after hours is; default: that of the first internal queue"
+    )
     command.add_argument("--page", type=Path, metavar="FILE", help="write a page with charts, and every ticket moved")
     command.add_argument("--json", action="store_true")
     command.set_defaults(run=tried)

@@ -47,7 +47,7 @@ class Always:
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One decision of a run. load: of its queue, itself included. waits: the queue was full. cost: by price list."""
+    """One decision of a run. waits: the queue was full. cost: by the price list."""
 
     ticket: str
     at: dt.datetime
@@ -61,15 +61,14 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     final: bool
     overflow: bool
     waits: bool
-    load: int
     cost: float
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """steps: in order. peaks: queue -> its highest load, and when first."""
+    """steps: in order. loads: queue -> (unix second, load) whenever that changed, in order."""
 
     steps: list[Step]
-    peaks: dict[str, tuple[int, dt.datetime]]
+    loads: dict[str, list[tuple[int, int]]]
     capacities: dict[str, int | None]
 
     def first(self) -> dict[str, Step]:
@@ -117,7 +116,7 @@ class _Simulation:
         self._sequences: Counter[str] = Counter()
         self._transfers = 0
         self.steps: list[Step] = []
-        self.peaks: dict[str, tuple[int, dt.datetime]] = {}
+        self.loads: dict[str, list[tuple[int, int]]] = {}
         self.capacities: dict[str, int | None] = {}
 
     def tell(self, event: Given) -> None:
@@ -125,11 +124,13 @@ class _Simulation:
         while (due := self._work.next_due()) is not None and due <= at:
             self._work.fire(due, self._out)
             self._accept()
+            self._sample(due)
         if isinstance(event, TransferRequested):
             self._ask(event)
         else:
             self._handle(event)
         self._accept()
+        self._sample(at)
 
     def _ask(self, event: TransferRequested) -> None:
         """People's wish, from where the ticket is in this run."""
@@ -149,6 +150,13 @@ class _Simulation:
                 self._handle(_opened(decision, transfer), numbered=True)
             self._handle(_completed(decision, transfer), numbered=True)
 
+    def _sample(self, at: dt.datetime) -> None:
+        now = self._work.loads.loads
+        for queue in {*now, *self.loads}:
+            load, seen = now.get(queue, 0), self.loads.setdefault(queue, [])
+            if not seen or seen[-1][1] != load:
+                seen.append((int(at.timestamp()), load))
+
     def _handle(self, event: Event, *, numbered: bool = False) -> None:
         if numbered:
             self._sequences[event.ticket] += 1
@@ -161,10 +169,7 @@ class _Simulation:
         plan = policy.queues[queue]
         partner = None if plan.contract is None else plan.contract.name
         prices = {} if partner is None else policy.agreement.partners[partner].price_per_ticket
-        load = self._work.loads.load(queue)
         self.capacities[queue] = plan.capacity
-        if load > self.peaks.get(queue, (0, at))[0]:
-            self.peaks[queue] = (load, at)
         self.steps.append(
             Step(
                 ticket=decision.ticket,
@@ -179,7 +184,6 @@ class _Simulation:
                 final=decision.final,
                 overflow=bool(decision.inputs.overflowing),
                 waits=plan.capacity is not None and decision.inputs.loads.get(queue, 0) >= plan.capacity,
-                load=load,
                 cost=prices.get(plan.tier, 0.0),
             )
         )
@@ -190,7 +194,7 @@ def simulate(under: Under, history: Iterable[Given]) -> Run:
     simulation = _Simulation(under)
     for event in history:
         simulation.tell(event)
-    return Run(steps=simulation.steps, peaks=simulation.peaks, capacities=simulation.capacities)
+    return Run(steps=simulation.steps, loads=simulation.loads, capacities=simulation.capacities)
 
 
 def in_order(
@@ -307,7 +311,10 @@ def figures(run: Run, policy: Policy, calendar: str | None) -> Figures:
         reroutes=sum(s.purpose == "reroute" for s in run.steps),
         transfers=sum(s.purpose == "transfer" for s in run.steps),
         cost=round(sum(s.cost for s in run.steps), 2),
-        peaks={queue: (load, run.capacities[queue]) for queue, (load, _) in sorted(run.peaks.items())},
+        peaks={
+            queue: (max(load for _, load in samples), run.capacities.get(queue))
+            for queue, samples in sorted(run.loads.items())
+        },
         hours={hour: _sorted(counts) for hour, counts in by_hour.items()},
     )
 

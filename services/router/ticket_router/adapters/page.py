@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from html import escape
 from typing import Final, TypeVar
 
 from ticket_contracts.cloudevents import instant_text
-from ticket_router.whatif import Figures, Moved, Run, Step
+from ticket_router.whatif import Figures, Moved, Run
 
 _K = TypeVar("_K")
 _COLOURS: Final = (
@@ -28,8 +29,8 @@ _ROWS: Final[tuple[tuple[str, str], ...]] = (
 
 
 def table(current: Figures, candidate: Figures, elsewhere: list[Moved], shown: int = 20) -> str:
-    """The two side by side, and the first of the tickets that would go elsewhere."""
-    rows = [("", "current", "candidate", "change"), *_compared(current, candidate)]
+    """The two side by side, of queues those that change, and the first of the tickets that would go elsewhere."""
+    rows = [("", "current", "candidate", "change"), *_compared(current, candidate, changed_only=True)]
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     lines = [f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}  {d:>{widths[3]}}".rstrip() for a, b, c, d in rows]
     lines += ["", f"{len(elsewhere)} tickets would go elsewhere at first"]
@@ -42,15 +43,15 @@ def table(current: Figures, candidate: Figures, elsewhere: list[Moved], shown: i
     return "\n".join(lines)
 
 
-def _compared(current: Figures, candidate: Figures) -> list[tuple[str, str, str, str]]:
+def _compared(current: Figures, candidate: Figures, *, changed_only: bool = False) -> list[tuple[str, str, str, str]]:
     rows = [_row(words, getattr(current, name), getattr(candidate, name)) for name, words in _ROWS]
     rows += _counts("tier", current.by_tier, candidate.by_tier)
     rows += _counts("partner", current.by_partner, candidate.by_partner)
-    rows += _counts("queue", current.by_queue, candidate.by_queue)
+    queues = _counts("queue", current.by_queue, candidate.by_queue)
     for queue in sorted({*current.peaks, *candidate.peaks}):
         (was_load, _), (now_load, room) = current.peaks.get(queue, (0, None)), candidate.peaks.get(queue, (0, None))
-        rows.append(_row(f"peak load {queue}" + (f" (of {room})" if room else ""), was_load, now_load))
-    return rows
+        queues.append(_row(f"peak load {queue}" + (f" (of {room})" if room else ""), was_load, now_load))
+    return rows + [row for row in queues if row[3] or not changed_only]
 
 
 def _counts(title: str, was: Mapping[_K, int], now: Mapping[_K, int]) -> list[tuple[str, str, str, str]]:
@@ -129,26 +130,39 @@ def _by_hour(found: Figures, colour: dict[str, str], highest: int) -> str:
 
 
 def _load(queue: str, runs: list[tuple[str, Run, Figures]], room: int | None) -> str:
-    """The load at each decision for the queue, current thin and candidate strong, with the capacity as a line."""
-    of_run = [[step for step in run.steps if step.queue == queue] for _, run, _ in runs]
-    instants = [step.at.timestamp() for steps in of_run for step in steps]
-    begin, span = min(instants), (max(instants) - min(instants)) or 1
-    top = max([room or 0, *(step.load for steps in of_run for step in steps)])
+    """The load while new tickets came, current thin and candidate strong, with the capacity as a line."""
+    instants = [int(step.at.timestamp()) for _, run, _ in runs for step in run.first().values()]
+    begin, end = min(instants), max(instants)
+    of_run = [run.loads.get(queue, []) for _, run, _ in runs]
+    top = max([room or 0, *(load for samples in of_run for _, load in samples)])
     lines = "".join(
-        f'<polyline class="{name}" points="{_points(steps, begin, span, top)}"/>'
-        for name, steps in zip(("current", "candidate"), of_run, strict=True)
+        f'<polyline class="{name}" points="{_points(samples, begin, end, top)}"/>'
+        for name, samples in zip(("current", "candidate"), of_run, strict=True)
     )
     limit = f'<line x1="0" x2="580" y1="{_y(room, top):.1f}" y2="{_y(room, top):.1f}"/>' if room else ""
-    return f'<svg viewBox="0 0 580 130"><text x="2" y="10" class="top">{top:,}</text>{limit}{lines}</svg>'
+    days = f'<text x="2" y="138" class="top">{_day(begin)}</text><text x="550" y="138">{_day(end)}</text>'
+    return f'<svg viewBox="0 0 580 142"><text x="2" y="10" class="top">{top:,}</text>{limit}{lines}{days}</svg>'
 
 
-def _points(steps: list[Step], begin: float, span: float, top: int) -> str:
-    """Of many decisions the highest of each of 290 columns."""
+def _points(samples: list[tuple[int, int]], begin: int, end: int, top: int) -> str:
+    """The highest of each of 290 columns; where nothing changed, what it was before."""
     columns: dict[int, int] = {}
-    for step in steps:
-        column = int(289 * (step.at.timestamp() - begin) / span)
-        columns[column] = max(columns.get(column, 0), step.load)
-    return " ".join(f"{2 * column},{_y(load, top):.1f}" for column, load in sorted(columns.items()))
+    last: dict[int, int] = {}
+    for at, load in samples:
+        if at > end:
+            break
+        column = 289 * (at - begin) // ((end - begin) or 1)
+        columns[column] = max(columns.get(column, 0), load)
+        last[column] = load
+    points, load = [], 0
+    for column in range(290):
+        points.append(f"{2 * column},{_y(max(load, columns.get(column, 0)), top):.1f}")
+        load = last.get(column, load)
+    return " ".join(points)
+
+
+def _day(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).date().isoformat()
 
 
 def _y(load: int, top: int) -> float:
