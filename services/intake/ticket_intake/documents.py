@@ -360,8 +360,7 @@ def read(text: str, name: str) -> Document:
     """A document from YAML. `extends: NAME` takes what it does not say itself from a source that ships ready:
     fields one by one, everything else whole. Raises DocumentError, with all faults at once."""
     try:
-        node = yaml.compose(text, Loader=_Loader)
-        content = yaml.load(text, Loader=_Loader)
+        node, content = _parsed(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{name}:{mark.line + 1}" if mark is not None else name
@@ -382,7 +381,7 @@ def read(text: str, name: str) -> Document:
         raise DocumentError("\n".join(faults)) from error
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml's where it is built in
     """Dates stay texts, every key is a text (in a value map, 1 and true are two), and may stand once only."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -393,7 +392,8 @@ class _Loader(yaml.SafeLoader):
             seen.add(key.value)
             if key.tag != "tag:yaml.org,2002:merge":
                 key.tag = "tag:yaml.org,2002:str"
-        return super().construct_mapping(node, deep)
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        return found
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -404,8 +404,18 @@ _Loader.yaml_implicit_resolvers = {
 
 def _plain(name: str) -> dict[str, Any]:
     text = (importlib.resources.files("ticket_intake") / "sources" / f"{name}.yaml").read_text(encoding="utf-8")
-    content: dict[str, Any] = yaml.load(text, Loader=_Loader)
+    content: dict[str, Any] = _parsed(text)[1]
     return content
+
+
+def _parsed(text: str) -> tuple[Any, Any]:
+    """The tree with its line numbers, and what it says."""
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        return node, None if node is None else loader.construct_document(node)
+    finally:
+        loader.dispose()
 
 
 def _extended(base: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:

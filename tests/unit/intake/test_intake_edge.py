@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import hmac
 import json
@@ -76,6 +77,11 @@ class Desk:
     edge: Edge
 
 
+@functools.cache
+def every() -> dict[str, documents.Document]:
+    return {name: documents.load(name) for name in documents.shipped()}
+
+
 def desk(
     environment: dict[str, str] | None = None,
     *,
@@ -85,7 +91,7 @@ def desk(
 ) -> Desk:
     """Generic is open to `client`s as its document says; `source` changes its limits."""
     producer = MemoryProducer()
-    known = {name: documents.load(name) for name in documents.shipped()}
+    known = dict(every())
     if source:
         generic = known["generic"]
         known["generic"] = generic.model_copy(update={"limits": generic.limits.model_copy(update=source)})
