@@ -10,12 +10,14 @@ from typing import TypeVar
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from ticket_contracts import topics
 from ticket_contracts.agreement import Published, parse_published
 from ticket_contracts.classification import TicketClassified
 from ticket_contracts.cloudevents import Event
 from ticket_contracts.tickets import Feedback, TicketNormalized
+from ticket_runtime.topics import partition_counts
 
 _E = TypeVar("_E", bound=Event)
 Read = Callable[[str], Iterable[tuple[str, bytes]]]
@@ -85,18 +87,25 @@ def broker(bootstrap: str, prefix: str) -> Read:
 
 
 async def _committed(bootstrap: str, topic: str) -> list[tuple[str, bytes]]:
+    """All of a topic; nothing when it is not there."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=_TIMEOUT_MS)
+    try:
+        await admin.start()
+        count = (await partition_counts(admin, [topic])).get(topic, 0)
+    finally:
+        await admin.close()
+    found: list[tuple[str, bytes]] = []
+    if not count:
+        return found
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         isolation_level="read_committed",
         enable_auto_commit=False,
         request_timeout_ms=_TIMEOUT_MS,
     )
-    found: list[tuple[str, bytes]] = []
     try:
         await consumer.start()
-        if topic not in await consumer.topics():
-            return found
-        partitions = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+        partitions = [TopicPartition(topic, number) for number in range(count)]
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
         ends = await consumer.end_offsets(partitions)
