@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import logging
 import os
 import resource
 import signal
@@ -45,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console(stderr=options.command == "replay")
     try:
         _raise_file_limit()
+        _log_to_file()
         return asyncio.run(_ended_by_sigterm(options.run(options, console)))
     except (BackendError, FeedError, AgreementError, ServiceFailed, ReplayStuck, NotJudged) as error:
         console.print(str(error), style="red", markup=False)
@@ -73,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         "--directory", type=Path, default=RUN / "replay", help="for its data and logs (default %(default)s)"
     )
     replay.add_argument("--seed", type=int, default=1, help="of the generated week and of the simulated people")
-    replay.add_argument("--partitions", type=int, default=4, help="of topics keyed by ticket (default 4)")
+    replay.add_argument("--partitions", type=int, default=2, help="of topics keyed by ticket (default 2)")
     replay.set_defaults(run=_replay)
     up = commands.add_parser("up", help="a desk without a feed, live, in the background")
     up.add_argument("--agreement", type=Path, default=AGREEMENTS / "default.yaml", help="the document that all sign")
@@ -264,6 +266,12 @@ async def _ended_by_sigterm(work: Coroutine[None, None, int]) -> int:
     task = asyncio.ensure_future(work)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     return await task
+
+
+def _log_to_file() -> None:
+    """What the Kafka client has to say of leaders not yet chosen is for a file, not for the screen."""
+    RUN.mkdir(exist_ok=True)
+    logging.basicConfig(filename=RUN / "replay.log", level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
 
 
 def _raise_file_limit() -> None:

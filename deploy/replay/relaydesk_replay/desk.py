@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -22,6 +23,8 @@ from ticket_contracts.agreement import Agreement
 from ticket_contracts.agreement.publishing import publish, read_versions
 from ticket_contracts.agreement.reading import read_agreement
 from ticket_runtime.topics import create_topics, stamp_by_broker
+
+_T = TypeVar("_T")
 
 MODULES = {
     "intake": "ticket_intake",
@@ -82,7 +85,7 @@ async def running(plan: Plan, say: Callable[[str], None] = lambda _: None) -> As
     postgres = LocalPostgres(plan.directory / "postgres", port=plan.ports.get("postgres"), ephemeral=plan.ephemeral)
     try:
         say("Starting Kafka and PostgreSQL")
-        bootstrap, database = await asyncio.gather(asyncio.to_thread(kafka.start), asyncio.to_thread(postgres.start))
+        bootstrap, database = await _both(kafka.start, postgres.start)
         say("Creating topics, publishing the agreement")
         names = await _prepare_topics(bootstrap, agreement, plan)
         await _agree(bootstrap, agreement, plan.now)
@@ -98,7 +101,17 @@ async def running(plan: Plan, say: Callable[[str], None] = lambda _: None) -> As
             finally:
                 path.unlink(missing_ok=True)
     finally:
-        await asyncio.gather(asyncio.to_thread(kafka.stop), asyncio.to_thread(postgres.stop))
+        await _both(kafka.stop, postgres.stop)
+
+
+async def _both(*work: Callable[[], _T]) -> list[_T]:
+    """Runs blocking calls side by side and waits for all of them, also when one fails: none may go on behind our
+    back."""
+    done = await asyncio.gather(*(asyncio.to_thread(one) for one in work), return_exceptions=True)
+    for result in done:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in done if not isinstance(result, BaseException)]
 
 
 async def _prepare_topics(bootstrap: str, agreement: Agreement, plan: Plan) -> list[str]:

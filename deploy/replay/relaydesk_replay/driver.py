@@ -21,15 +21,16 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.partitioner import murmur2
 
 from relaydesk_replay.feed import Feed, FeedItem
-from relaydesk_replay.people import People, encode_reply
+from relaydesk_replay.people import People
 from ticket_contracts import topics
 from ticket_contracts.cloudevents import encode
 from ticket_contracts.time import Progress, TimeStep
-from ticket_contracts.transfers import OfferMade
+from ticket_contracts.transfers import OfferClosed, OfferMade, Reply
 
 _progress = msgspec.json.Decoder(Progress)
 _offer = msgspec.json.Decoder(OfferMade)
-_OFFER_TYPE = OfferMade.TYPE.encode()
+_closed = msgspec.json.Decoder(OfferClosed)
+_OFFER_TYPE, _CLOSED_TYPE = OfferMade.TYPE.encode(), OfferClosed.TYPE.encode()
 
 
 class ReplayStuck(RuntimeError):
@@ -86,7 +87,8 @@ class Driver:
         self._offers = sorted(
             name for name in names if name.startswith(topics.OFFERS) and not name.endswith(topics.DEAD_LETTER)
         )
-        self._replies: list[tuple[datetime, str, str, bytes]] = []
+        self._replies: list[tuple[datetime, str, str, Reply]] = []
+        self._over: set[tuple[str, int | None]] = set()
         self._ends: dict[str, list[int]] = {}
         self._heard: dict[TopicPartition, int] = {}
         self._step = self._round = self.rounds = 0
@@ -240,28 +242,34 @@ class Driver:
             while waiting:
                 for records in (await self._offers_reader.getmany(timeout_ms=50)).values():
                     for record in records:
-                        if dict(record.headers).get("ce_type") == _OFFER_TYPE:
-                            self._consider(_offer.decode(record.value))
+                        self._hear(dict(record.headers).get("ce_type"), record.value)
                 waiting = {tp for tp in waiting if await self._offers_reader.position(tp) < behind[tp]}
         self._heard.update(behind)
 
-    def _consider(self, offer: OfferMade) -> None:
-        answer = self._people.answer(offer)
-        if answer is not None:
-            at, principal, reply = answer
-            entry = (at, topics.replies(principal), offer.ticket, encode_reply(reply))
-            heapq.heappush(self._replies, entry)
+    def _hear(self, kind: bytes | None, value: bytes) -> None:
+        if kind == _CLOSED_TYPE:
+            closed = _closed.decode(value)
+            self._over.add((closed.transfer_id, closed.attempt))
+        elif kind == _OFFER_TYPE:
+            answer = self._people.answer(_offer.decode(value))
+            if answer is not None:
+                at, principal, reply = answer
+                heapq.heappush(self._replies, (at, reply.reply_id, topics.replies(principal), reply))
 
     async def _send_replies(self, instant: datetime) -> int:
         sent = []
         while self._replies and self._replies[0][0] <= instant:
-            at, topic, ticket, body = heapq.heappop(self._replies)
+            at, _, topic, reply = heapq.heappop(self._replies)
+            if (reply.transfer_id, reply.attempt) in self._over:
+                continue  # its receiver has been told that the offer is over, and does not answer it
+            assert reply.ticket is not None
+            key = reply.ticket.encode()
             sent.append(
                 await self._producer.send(
                     self._prefix + topic,
-                    body,
-                    key=ticket.encode(),
-                    partition=_partition(ticket.encode(), self._partitions),
+                    encode(reply),
+                    key=key,
+                    partition=_partition(key, self._partitions),
                     timestamp_ms=_milliseconds(at),
                 )
             )

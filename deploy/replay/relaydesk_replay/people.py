@@ -10,8 +10,6 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import msgspec
-
 from ticket_contracts.ids import event_id
 from ticket_contracts.transfers import OfferMade, Reply
 
@@ -58,7 +56,3 @@ class People:
     def _draw(self, offer: OfferMade) -> tuple[float, float]:
         digest = hashlib.sha256(f"{self.seed}/{offer.transfer_id}/{offer.attempt}".encode()).digest()
         return int.from_bytes(digest[:8]) / 2**64, int.from_bytes(digest[8:16]) / 2**64
-
-
-def encode_reply(reply: Reply) -> bytes:
-    return msgspec.json.encode(reply)
