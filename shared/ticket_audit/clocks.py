@@ -56,8 +56,8 @@ def _walk(found: Finding, name: str, events: list[ClockEvent], end: datetime | N
         match event.occurrence:
             case "paused":
                 running = False
-            case "resumed" | "started":
-                running = True
+            case "resumed" | "started":  # a reopened ticket's clock goes on in the generation in which it was met
+                running, over, until = True, False, end
             case "met" | "cancelled":
                 found.expect(not over, f"{name}: {event.occurrence} after its end")
                 over, until = True, event.decided_for if event.occurrence == "met" and running else None

@@ -51,6 +51,17 @@ def _breach_twice(told: Told) -> None:
     told.tell(topics.SLA_EVENTS, msgspec.structs.replace(event, sequence=9))
 
 
+def test_a_clock_that_goes_on_after_a_reopening_may_be_met_again() -> None:
+    told = a_true_history()
+    row = told.rows[topics.SLA_EVENTS][_clock_row(told, "met")]
+    met = msgspec.json.decode(row.data, type=ClockEvent)
+    told.tell(topics.SLA_EVENTS, msgspec.structs.replace(met, sequence=5, occurrence="resumed", decided_for=at(310)))
+    told.tell(topics.SLA_EVENTS, msgspec.structs.replace(met, sequence=6, decided_for=at(320)))
+    assert 6 not in violated(told)
+    told.tell(topics.SLA_EVENTS, msgspec.structs.replace(met, sequence=7, decided_for=at(330)))
+    assert 6 in violated(told)
+
+
 def _breach_after_met(told: Told) -> None:
     row = told.rows[topics.SLA_EVENTS].pop(_clock_row(told, "breached"))
     told.add(topics.SLA_EVENTS, row)
