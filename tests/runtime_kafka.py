@@ -108,6 +108,17 @@ class KafkaDesk:
         finally:
             await consumer.stop()
 
+    async def ends(self, names: Iterable[str]) -> dict[TopicPartition, int]:
+        """The end of each partition, transaction markers included."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, enable_auto_commit=False)
+        await consumer.start()
+        try:
+            tps = [TopicPartition(self.prefix + name, p) for name in names for p in range(self.partitions)]
+            found: dict[TopicPartition, int] = await consumer.end_offsets(tps)
+            return found
+        finally:
+            await consumer.stop()
+
     @contextlib.asynccontextmanager
     async def running(
         self,

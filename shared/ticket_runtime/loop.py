@@ -42,6 +42,9 @@ log = logger(__name__)
 class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
     """One process of a group. `run` returns after `stop`, or raises what ended it; never used twice."""
 
+    runner_type: type[TaskRunner] = TaskRunner
+    """A loop whose tasks keep their state elsewhere has another, with producers and positions to it."""
+
     def __init__(
         self, group: TaskGroup, settings: RuntimeSettings, clock: Clock, metrics: Metrics, view: LiveView
     ) -> None:
@@ -190,7 +193,7 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
         changelog = None
         if self._group.stateful:
             changelog = TopicPartition(self._settings.topic_prefix + topics.changelog(self._group.name), number)
-        return TaskRunner(
+        return self.runner_type(
             self._group,
             number,
             partitions,
@@ -199,9 +202,13 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
             self._settings,
             self._clock,
             self._metrics,
-            TaskProducer(self._settings, self._transactional_id(number), self._name, changelog),
+            self._make_producer(number, changelog),
             changelog,
+            self._wake_pump,
         )
+
+    def _make_producer(self, number: int, changelog: TopicPartition | None) -> TaskProducer:
+        return TaskProducer(self._settings, self._transactional_id(number), self._name, changelog)
 
     def _transactional_id(self, number: int) -> str:
         """Deterministic: whoever starts a producer with it fences the one before."""
@@ -237,7 +244,7 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
         while True:
             self._pump_wake = loop.create_future()
             generation = self._generation
-            wanting = {tp: runner for runner in self._runners.values() if runner.wants_records for tp in runner.inputs}
+            wanting = {tp: runner for runner in self._runners.values() if self._takes_records(runner) for tp in runner.inputs}
             if not wanting:
                 await asyncio.wait({self._pump_wake}, timeout=_POLL_SECONDS)
                 continue
@@ -251,7 +258,7 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
             if getter.cancelled():
                 continue
             fetched = getter.result()
-            if generation != self._generation:
+            if not self._is_current(generation):
                 # Fetched under another assignment. Its tasks are closed; opened again they seek to what is committed.
                 continue
             for tp, records in fetched.items():
@@ -261,6 +268,12 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
                     # Also passes the markers of transactions, for which nothing is fetched.
                     with contextlib.suppress(IllegalStateError):
                         runner.reach(tp, await self._consumer.position(tp))
+
+    def _takes_records(self, runner: TaskRunner) -> bool:
+        return runner.wants_records
+
+    def _is_current(self, generation: int) -> bool:
+        return generation == self._generation
 
     def _wake_pump(self) -> None:
         if self._pump_wake is not None and not self._pump_wake.done():

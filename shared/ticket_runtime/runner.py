@@ -84,6 +84,7 @@ class TaskRunner:
         metrics: Metrics,
         producer: TaskProducer,
         changelog: TopicPartition | None,
+        wants_changed: Callable[[], None],
     ) -> None:
         self.number = number
         prefix = len(settings.topic_prefix)
@@ -95,6 +96,7 @@ class TaskRunner:
         self._group, self._settings, self._clock, self._metrics = group, settings, clock, metrics
         self._consumer, self._positions, self._changelog = consumer, positions, changelog
         self._producer = producer
+        self._wants_changed = wants_changed
         self._collector = Collector(f"/relaydesk/{group.name}", None if group.whole else number)
         self._topics = {tp.topic: topic for tp, topic in self.inputs.items()}
         self._inbox: deque[Arrived] = deque()
@@ -138,7 +140,7 @@ class TaskRunner:
         return (
             self.state in ("running", "backing off")
             and not self._closing
-            and (self._clock.streaming or len(self._inbox) < 2 * self._settings.batch)
+            and (self._clock.streaming or len(self._inbox) <= self._settings.batch)
         )
 
     @property
@@ -154,7 +156,7 @@ class TaskRunner:
 
     def reach(self, tp: TopicPartition, position: int) -> None:
         """Everything below this position was `put`; markers of transactions count although they are no records."""
-        if self._reached[tp] < position:
+        if self._reached.get(tp, -1) < position:
             self._reached[tp] = position
             self._wake.set()
 
@@ -215,6 +217,7 @@ class TaskRunner:
             },
         )
         self.state = "running"
+        self._wants_changed()
         self._metrics.running.labels(self._group.name, self.number).set(1)
         self._metrics.restore_seconds.observe(time.perf_counter() - began)
         log.info(
@@ -242,8 +245,11 @@ class TaskRunner:
         await self._prepare(batch)
         began = time.perf_counter()
         done, trouble = self._handle_all(batch, self._clock.now())
+        full = len(self._inbox) > self._settings.batch
         for _ in range(done):
             self._inbox.popleft()
+        if full:
+            self._wants_changed()
         if trouble is None:
             self._fire_what_is_due(self._clock.now())
         self._metrics.batch_seconds.observe(time.perf_counter() - began)
@@ -302,7 +308,7 @@ class TaskRunner:
             if not self._closing:
                 await self._wait(None)
         else:
-            _, _, trouble = await self._few(list(islice(self._inbox, self._step)), self._clock.now())
+            _, _, trouble = await self._few(list(islice(self._inbox, self._step + 1)), self._clock.now())
             if trouble is not None:
                 await self._pause(trouble)
 
@@ -311,26 +317,29 @@ class TaskRunner:
         self._careful = {tp: until for tp, until in self._careful.items() if handled[tp] < until}
         return bool(self._careful)
 
-    async def _few(self, batch: list[Arrived], present: datetime) -> tuple[int, int, Transient | None]:
-        """Handles the first few of the inbox in a transaction of their own; a single one is counted before it is begun.
+    async def _few(self, queue: list[Arrived], present: datetime) -> tuple[int, int, Transient | None]:
+        """Handles the first few of a queue in a transaction of their own; a single one is announced before it is begun.
         Returns how many it handled, how many records they gave out, and what interrupted the next."""
+        batch = queue[: self._step]
         if len(batch) > 1:
+            await self._prepare(batch)
             done, trouble = self._handle_all(batch, present)
         else:
             done, trouble = await self._alone(batch[0], present)
         emitted = len(self._collector.messages)
         offsets = _next_offsets(batch[:done])
-        for _ in range(done):
-            self._inbox.popleft()
+        for arrived in batch[:done]:
+            self._inbox.remove(arrived)
         self._worked_off |= offsets
         self._still_careful()
         marks = {tp: self._mark(tp) for tp in offsets}
-        if self._step == 1 and self._careful and self._inbox and trouble is None:
+        if self._step == 1 and self._careful and done < len(queue) and trouble is None:
             # The next one is announced in the same transaction.
-            coming = self._inbox[0]
+            coming = queue[done]
             tp = TopicPartition(coming.topic, coming.partition)
-            offsets[tp], marks[tp] = coming.offset, Mark("alone", 1, self._careful.get(tp, coming.offset + 1))
-            self._announced = tp, coming.offset
+            if self._begun_before(coming) < ALONE_AT_MOST:
+                offsets[tp], marks[tp] = coming.offset, self._announcement(coming)
+                self._announced = tp, coming.offset
         if offsets:
             await self._commit(offsets, marks=marks)
         return done, emitted, trouble
@@ -338,23 +347,30 @@ class TaskRunner:
     async def _alone(self, arrived: Arrived, present: datetime) -> tuple[int, Transient | None]:
         """Announces a message, handles it, and takes the announcement back when it has to wait."""
         tp = TopicPartition(arrived.topic, arrived.partition)
-        until = self._careful.get(tp, arrived.offset + 1)
-        offset, attempts = self._begun.pop(tp, (-1, 0))
-        if offset != arrived.offset:
-            attempts = 0
-        if attempts >= ALONE_AT_MOST:
+        if self._begun_before(arrived) >= ALONE_AT_MOST:
             reason = Poison(f"it ended the process of {self._group.name} three times; its log says how")
             self._collector.begin(None)
             self._collector.add(dead_letter(arrived, self._topics[arrived.topic], self._group.name, reason))
             self._count_outcome(arrived, "dead_letter")
             return 1, None
         if self._announced != (tp, arrived.offset):
-            await self._commit({tp: arrived.offset}, marks={tp: Mark("alone", attempts + 1, until)})
+            await self._commit({tp: arrived.offset}, marks={tp: self._announcement(arrived)})
         self._announced = None
+        await self._prepare([arrived])
         done, trouble = self._handle_all([arrived], present)
         if trouble is not None:
+            until = self._careful.get(tp, arrived.offset + 1)
             await self._commit({tp: arrived.offset}, marks={tp: Mark("rest", 1, until)})
         return done, trouble
+
+    def _begun_before(self, arrived: Arrived) -> int:
+        """How often former owners began this message alone and were not heard of again."""
+        offset, attempts = self._begun.get(TopicPartition(arrived.topic, arrived.partition), (-1, 0))
+        return attempts if offset == arrived.offset else 0
+
+    def _announcement(self, arrived: Arrived) -> Mark:
+        until = self._careful.get(TopicPartition(arrived.topic, arrived.partition), arrived.offset + 1)
+        return Mark("alone", self._begun_before(arrived) + 1, until)
 
     # -- in a replay
 
@@ -373,8 +389,10 @@ class TaskRunner:
             self._answered = step.step, step.round
 
     async def _work_off(self, step: TimeStep, ends: dict[TopicPartition, int]) -> None:
-        self.behind = True
         while any(self._reached[tp] < end for tp, end in ends.items()):
+            if not self.behind:
+                self.behind = True
+                self._wants_changed()
             self._wake.clear()
             await self._wait(None)
             if self._closing:
@@ -386,7 +404,7 @@ class TaskRunner:
         if self._still_careful():
             # In the order of the inbox: offsets that are committed one by one cannot be jumped over.
             while due:
-                done, more, trouble = await self._few(due[: self._step], step.instant)
+                done, more, trouble = await self._few(due, step.instant)
                 del due[:done]
                 emitted += more
                 if trouble is not None and await self._pause(trouble):

@@ -1,0 +1,327 @@
+"""Workers that are killed, frozen, added and removed by a seeded schedule, and a reader who knows what was sent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import random
+import signal
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+import msgspec
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from aiokafka.structs import TopicPartition
+
+import chaos_worker
+from relaydesk_local import LocalKafka
+from runtime_kafka import KafkaDesk, event_headers
+from ticket_contracts.topics import Topic
+
+PARTITIONS = 4
+KEYS = 120
+SESSION_SECONDS = 3.0
+FREEZE_SECONDS = 5.0
+TRANSACTION_SECONDS = 12.0
+AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
+TOPICS = [
+    *(Topic(name=name, written_by="the test") for name in (chaos_worker.LEFT, chaos_worker.RIGHT)),
+    *(Topic(name=name, written_by="chaos") for name in (chaos_worker.COPIED, chaos_worker.COUNTED, chaos_worker.JOINED)),
+    Topic(name="chaos.changelog", written_by="chaos", compacted=True),
+]
+
+Kind = Literal["kill", "freeze", "add", "remove", "restart broker"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What was done to a worker that ran `tasks` with so many messages `pending`."""
+
+    kind: Kind
+    tasks: int
+    pending: int
+
+    @property
+    def hit(self) -> bool:
+        return self.pending > 0 and (self.tasks > 0 or self.kind in ("add", "restart broker"))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """seed: of the schedule. messages: over both topics. work_seconds: of each. broker_restarts: spread over the run.
+    without: a protection to take away. pause: between faults, from and to, in seconds."""
+
+    seed: int
+    messages: int
+    work_seconds: float
+    broker_restarts: int = 1
+    without: Literal["fence", "gate"] | None = None
+    pause: tuple[float, float] = (1.5, 3.5)
+    weights: dict[Kind, int] = field(default_factory=lambda: {"kill": 4, "freeze": 3, "add": 1, "remove": 1})
+
+
+@dataclass(slots=True)
+class Findings:
+    """What the audit found: results that are missing, that came twice, or that nobody sent anything for."""
+
+    lost: int = 0
+    twice: int = 0
+    wrong: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    @property
+    def violations(self) -> int:
+        return self.lost + self.twice + self.wrong
+
+    def compare(self, what: str, found: Counter[Any], expected: set[Any]) -> None:
+        missing = expected - set(found)
+        doubled = [result for result, times in found.items() if times > 1]
+        unasked = set(found) - expected
+        self.lost += len(missing)
+        self.twice += len(doubled)
+        self.wrong += len(unasked)
+        self.examples += [
+            f"{what}: {kind} {result}"
+            for kind, results in (("lost", missing), ("twice", doubled), ("wrong", unasked))
+            for result in sorted(results)[:3]
+        ]
+
+
+class Worker:
+    """One process of the service."""
+
+    def __init__(self, number: int, process: asyncio.subprocess.Process, endpoint: Path) -> None:
+        self.number, self.process, self.endpoint = number, process, endpoint
+        self.frozen = False
+        self.leaving = False
+
+    def signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.process.pid, number)
+
+
+class ChaosDesk:
+    """A broker of its own, workers, and faults. directory: for data and logs."""
+
+    def __init__(self, plan: Plan, directory: Path) -> None:
+        self.plan, self._directory = plan, directory
+        self.faults: list[Fault] = []
+        self.restarts = 0
+        self._random = random.Random(plan.seed)
+        self._workers: list[Worker] = []
+        self._numbers = itertools.count()
+        self._broker = LocalKafka(directory / "kafka")
+        self._thaws: set[asyncio.Task[None]] = set()
+        self._ends: dict[TopicPartition, int] = {}
+
+    async def run(self, most_seconds: float) -> Findings:
+        """The whole story: feed, disturb until little is left, let the rest be worked off, audit."""
+        bootstrap = await asyncio.to_thread(self._broker.start)
+        desk = KafkaDesk(bootstrap, "", PARTITIONS)
+        try:
+            async with asyncio.timeout(most_seconds), desk.connected(TOPICS):
+                await self._feed(desk)
+                async with contextlib.AsyncExitStack() as stack:
+                    stack.push_async_callback(self._stop_all)
+                    for _ in range(3):
+                        await self._add(desk)
+                    keeper = asyncio.create_task(self._keep_up(desk))
+                    stack.callback(keeper.cancel)
+                    await self._disturb(desk)
+                    await asyncio.gather(*self._thaws)
+                    while await self._pending(desk):
+                        if keeper.done():
+                            keeper.result()
+                        await asyncio.sleep(0.2)
+                return await self._audit(desk)
+        finally:
+            await asyncio.to_thread(self._broker.stop)
+
+    # -- what is sent, and what must come of it
+
+    def _sent(self) -> list[tuple[str, bytes, int]]:
+        half = self.plan.messages // 2
+        sent = []
+        for topic in (chaos_worker.LEFT, chaos_worker.RIGHT):
+            numbers = list(range(half))
+            self._random.shuffle(numbers)
+            sent += [(topic, f"chaos:desk:{number % KEYS}".encode(), number) for number in numbers]
+        self._random.shuffle(sent)
+        return sent
+
+    async def _feed(self, desk: KafkaDesk) -> None:
+        sending = [
+            await desk.producer.send(
+                topic, msgspec.json.encode(number), key, headers=event_headers(f"{topic}-{number}", AT)
+            )
+            for topic, key, number in self._sent()
+        ]
+        await asyncio.gather(*sending)
+        self._ends = await desk.ends([chaos_worker.LEFT, chaos_worker.RIGHT])
+
+    async def _audit(self, desk: KafkaDesk) -> Findings:
+        findings = Findings()
+        half = self.plan.messages // 2
+        copied = [msgspec.json.decode(r.value, type=chaos_worker.Copied) for r in await desk.read(chaos_worker.COPIED)]
+        findings.compare(
+            "copied",
+            Counter((event.side, event.number) for event in copied),
+            {(side, n) for side in (chaos_worker.LEFT, chaos_worker.RIGHT) for n in range(half)},
+        )
+        counted = [msgspec.json.decode(r.value, type=chaos_worker.Counted) for r in await desk.read(chaos_worker.COUNTED)]
+        of_key = Counter(f"chaos:desk:{number % KEYS}" for number in range(half))
+        findings.compare(
+            "counted",
+            Counter((event.ticket, event.count) for event in counted),
+            {(key, count + 1) for key, times in of_key.items() for count in range(2 * times)},
+        )
+        joined = [msgspec.json.decode(r.value, type=chaos_worker.Joined) for r in await desk.read(chaos_worker.JOINED)]
+        findings.compare("joined", Counter(event.number for event in joined), set(range(half)))
+        for side in (chaos_worker.LEFT, chaos_worker.RIGHT):
+            dead = await desk.read(f"{side}.dead-letter")
+            findings.wrong += len(dead)
+            findings.examples += [f"dead letter of {record.key!r}" for record in dead[:3]]
+        return findings
+
+    # -- faults
+
+    async def _disturb(self, desk: KafkaDesk) -> None:
+        """Faults until a tenth of the work is left, so that each has something to hit."""
+        restarts_at = [
+            self.plan.messages * (number + 1) // (self.plan.broker_restarts + 2)
+            for number in range(self.plan.broker_restarts)
+        ]
+        while True:
+            await asyncio.sleep(self._random.uniform(*self.plan.pause))
+            pending = await self._pending(desk)
+            if pending < self.plan.messages // 10:
+                return
+            if restarts_at and self.plan.messages - pending > restarts_at[0]:
+                restarts_at.pop(0)
+                self.faults.append(Fault("restart broker", 0, pending))
+                await asyncio.to_thread(self._broker.stop)
+                await asyncio.to_thread(self._broker.start)
+                continue
+            kinds = list(self.plan.weights)
+            await self._strike(desk, self._random.choices(kinds, list(self.plan.weights.values()))[0])
+
+    async def _strike(self, desk: KafkaDesk, kind: Kind) -> None:
+        if kind == "add":
+            if len(self._workers) < 5:
+                await self._add(desk)
+                self.faults.append(Fault("add", 0, await self._pending(desk)))
+            return
+        awake = [worker for worker in self._workers if not worker.frozen and not worker.leaving]
+        running = {worker: await self._tasks(worker) for worker in awake}
+        busy = [worker for worker in awake if running[worker]]
+        if not busy:
+            return  # they are starting still; a fault would hit nothing
+        worker = self._random.choice(busy)
+        if kind == "remove" and len(awake) < 3:
+            kind = "kill"
+        self.faults.append(Fault(kind, len(running[worker]), await self._pending(desk, running[worker])))
+        if kind == "kill":
+            worker.signal(signal.SIGKILL)
+        elif kind == "remove":
+            worker.leaving = True
+            worker.signal(signal.SIGTERM)
+        else:
+            worker.frozen = True
+            worker.signal(signal.SIGSTOP)
+            thaw = asyncio.create_task(self._thaw(worker))
+            self._thaws.add(thaw)
+            thaw.add_done_callback(self._thaws.discard)
+
+    async def _thaw(self, worker: Worker) -> None:
+        """Past the session timeout, when others have taken its tasks over."""
+        await asyncio.sleep(FREEZE_SECONDS)
+        worker.signal(signal.SIGCONT)
+        worker.frozen = False
+
+    # -- workers
+
+    async def _add(self, desk: KafkaDesk) -> None:
+        number = next(self._numbers)
+        endpoint = self._directory / f"worker-{number}.json"
+        environment = {
+            **os.environ,
+            "RELAYDESK_BOOTSTRAP": desk.bootstrap,
+            "RELAYDESK_TOPIC_PREFIX": "",
+            "RELAYDESK_HTTP_PORT": "0",
+            "RELAYDESK_ENDPOINT_FILE": str(endpoint),
+            "RELAYDESK_SESSION_SECONDS": str(SESSION_SECONDS),
+            "RELAYDESK_TRANSACTION_SECONDS": str(TRANSACTION_SECONDS),
+            "RELAYDESK_BATCH": "200",
+            "CHAOS_WORK_SECONDS": str(self.plan.work_seconds),
+        }
+        command = [sys.executable, chaos_worker.__file__]
+        if self.plan.without:
+            command += ["--without", self.plan.without]
+        with (self._directory / f"worker-{number}.log").open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                *command, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        self._workers.append(Worker(number, process, endpoint))
+
+    async def _keep_up(self, desk: KafkaDesk) -> None:
+        """A supervisor: what ends is started again, unless it was asked to leave."""
+        while True:
+            for worker in list(self._workers):
+                if worker.process.returncode is not None:
+                    self._workers.remove(worker)
+                    if not worker.leaving:
+                        self.restarts += 1
+                        await self._add(desk)
+            await asyncio.sleep(0.1)
+
+    async def _stop_all(self) -> None:
+        for thaw in self._thaws:
+            thaw.cancel()
+        for worker in self._workers:
+            worker.signal(signal.SIGCONT)
+            worker.signal(signal.SIGTERM)
+        for worker in self._workers:
+            try:
+                async with asyncio.timeout(20):
+                    await worker.process.wait()
+            except TimeoutError:
+                worker.signal(signal.SIGKILL)
+                await worker.process.wait()
+
+    async def _tasks(self, worker: Worker) -> list[int]:
+        """The tasks that a worker says it runs."""
+        with contextlib.suppress(OSError, ValueError, httpx.HTTPError):
+            address = msgspec.json.decode(worker.endpoint.read_bytes())["http"]
+            async with httpx.AsyncClient(timeout=0.5, trust_env=False) as client:
+                told = (await client.get(f"{address}/readyz")).json()["tasks"]
+            return [int(task) for task, state in told.items() if state == "running"]
+        return []
+
+    async def _pending(self, desk: KafkaDesk, tasks: list[int] | None = None) -> int:
+        """Messages whose offset is not committed yet, of these tasks or of all."""
+        inputs = [
+            TopicPartition(topic, task)
+            for topic in (chaos_worker.LEFT, chaos_worker.RIGHT)
+            for task in (range(PARTITIONS) if tasks is None else tasks)
+        ]
+        while True:
+            admin = AIOKafkaAdminClient(bootstrap_servers=desk.bootstrap)
+            try:
+                await admin.start()
+                committed = await admin.list_consumer_group_offsets(chaos_worker.GROUP, partitions=inputs)
+                if set(committed) >= set(inputs):
+                    return sum(self._ends[tp] - max(committed[tp].offset, 0) for tp in inputs)
+            except KafkaError:
+                pass
+            finally:
+                with contextlib.suppress(Exception):
+                    await admin.close()
+            await asyncio.sleep(0.1)
