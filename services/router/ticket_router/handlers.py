@@ -93,6 +93,8 @@ class RouterWork:
         self._ended: dict[str, bytes] = {}  # encoded: most tickets are here, and few come back
         self._views: dict[str, bytes] = {}
         self._due: list[tuple[dt.datetime, str]] = []  # with lazy deletion: a ticket's `look_at` is what counts
+        self._waiting: dict[str, set[str]] = {}  # queue -> tickets of the duty queue that wait for room there
+        self._freed: set[str] = set()  # queues that lost load and have not been looked at since
         self.loads = Loads()
 
     # -- the changelog
@@ -117,6 +119,7 @@ class RouterWork:
     def _restore_ticket(self, ticket: str, value: bytes | None) -> None:
         before = self._tickets.pop(ticket, None)
         state = TicketState() if value is None else _state.decode(value)
+        self._wait_for([] if before is None else before.waits_for, state.waits_for, ticket)
         self.loads.move(before.holding if before is not None else (), state.holding)
         if state.ended and value is not None:
             self._ended[ticket] = value
@@ -141,7 +144,7 @@ class RouterWork:
         at = event.decided_for if state.known_at is None else max(event.decided_for, state.known_at)
         policy = self._policy(at)
         # From here on nothing raises.
-        awaited = state.look_at
+        awaited, waited = state.look_at, state.waits_for
         if state.look_at is not None and state.look_at <= at:
             self._look(ticket, state, out)
         before = state.holding
@@ -156,10 +159,14 @@ class RouterWork:
             case TransferEvent():
                 state.learn_transfer(event, policy.duty.name)
                 self._arm(state, policy, at)
+                if state.rests:
+                    self._freed.update(state.waits_for)  # room may have come while it was on its way
         state.known_at = at
         self._moved(before, state.holding, policy, out)
         self._decide_if_needed(ticket, state, policy, at, facts if changed else None, out)
+        self._wait_for(waited, state.waits_for, ticket)
         self._keep(ticket, state, awaited, out)
+        self._fill(policy, at, out)
 
     def _state_of(self, ticket: str) -> TicketState:
         state = self._tickets.get(ticket)
@@ -215,6 +222,7 @@ class RouterWork:
         state.decided(
             Reservation(queue=queue.name, purpose=request.purpose, cause=request.cause, transfer_id=transfer_id),
             outcome.look_again_at,
+            outcome.waits_for,
         )
         versions = (state.ticket_version, state.classification_version)
         decision = routed(
@@ -259,7 +267,9 @@ class RouterWork:
             state = self._tickets.get(ticket)
             if state is None or state.look_at != at:
                 continue
+            waited = state.waits_for
             self._look(ticket, state, out)
+            self._wait_for(waited, state.waits_for, ticket)
             self._keep(ticket, state, None, out)
 
     def next_due(self) -> dt.datetime | None:
@@ -293,6 +303,27 @@ class RouterWork:
         if self._propose(ticket, state, policy, at, cause, out) is not None:
             self._arm(state, policy, at)
 
+    def _fill(self, policy: Policy, at: dt.datetime, out: Outputs) -> None:
+        """Room that was freed goes to who waits for it at the duty queue: the highest priority, of these the oldest."""
+        freed, self._freed = self._freed, set()
+        for queue in sorted(freed & self._waiting.keys()):
+            while waiting := [t for t in self._waiting.get(queue, ()) if self._tickets[t].rests]:
+                ticket = min(waiting, key=lambda t: (*self._tickets[t].urgency, t))
+                state = self._tickets[ticket]
+                awaited, waited = state.look_at, state.waits_for
+                then = at if state.known_at is None else max(at, state.known_at)
+                if self._propose(ticket, state, policy, then, "reroute", out) is not None:
+                    break
+                state.known_at = then
+                self._wait_for(waited, state.waits_for, ticket)
+                self._keep(ticket, state, awaited, out)
+
+    def _wait_for(self, before: list[str], after: list[str], ticket: str) -> None:
+        for queue in before:
+            self._waiting.get(queue, set()).discard(ticket)
+        for queue in after:
+            self._waiting.setdefault(queue, set()).add(ticket)
+
     def _arm(self, state: TicketState, policy: Policy, at: dt.datetime) -> None:
         """Sets when to look at a ticket again where it is, unless that is set and to come."""
         if state.at is None or (state.look_at is not None and state.look_at > at):
@@ -309,6 +340,10 @@ class RouterWork:
         if before == after:
             return
         for queue in sorted(self.loads.move(before, after)):
+            if queue in before:
+                plan = policy.queues.get(queue)
+                contract = None if plan is None else plan.contract
+                self._freed.update((queue,) if contract is None else policy.partner_queues[contract.name])
             overflows = self.loads.settle(queue, policy)
             if overflows is not None:
                 out.store(_OVERFLOW + queue.encode(), b"1" if overflows else None)
@@ -354,6 +389,7 @@ class RouterWork:
             "loads": dict(self.loads.loads),
             "overflow": set(self.loads.overflow),
             "days": dict(self.loads.days),
+            "waiting": {queue: set(tickets) for queue, tickets in self._waiting.items() if tickets},
             "next_due": self.next_due(),
         }
 

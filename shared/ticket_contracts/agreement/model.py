@@ -131,7 +131,8 @@ class Overflow(Strict):
 class Queue(Strict):
     """tier, support model, calendar (absent: always open), owner_role: a key of `owners`. capacity: tickets at most at
     once. partner: whose contract holds, for support model `partner`. close_lead_minutes: before its closing, open
-    tickets are proposed for transfer (absent: they stay). enabled: a disabled queue receives nothing."""
+    tickets are proposed for transfer (absent: they stay). enabled: a disabled queue receives nothing. weight: its share
+    where a rule's strategy is `weighted`."""
 
     title: str
     support_model: SupportModel
@@ -144,6 +145,7 @@ class Queue(Strict):
     close_lead_minutes: int | None = Field(default=None, gt=0)
     skills: list[str] = []
     enabled: bool = True
+    weight: int = Field(default=1, gt=0)
 
 
 class Caps(Strict):
@@ -175,11 +177,13 @@ class Partner(Strict):
 
 class RoutingRule(Strict):
     """to: candidates in order of preference: queues, or `group`, the queue that the source's group stands for
-    (`group_queues`)."""
+    (`group_queues`). strategy: which of those that can have the ticket gets it: the first, the one with the least load,
+    or with the least load for its `weight`; among equals the first."""
 
     name: Identifier
     when: Condition = Condition()
     to: list[str] = Field(min_length=1)
+    strategy: Literal["preference", "least_loaded", "weighted"] = "preference"
 
 
 class Routing(Strict):

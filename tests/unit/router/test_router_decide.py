@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ticket_router.domain.decide import Request, decide
-from unit.router.router_desk import ALL_DAYS, Desk, facts, hours, policy, utc
+from unit.router.router_desk import ALL_DAYS, Desk, facts, hours, merge, policy, utc
 
 Row = tuple[str, dict[str, Any], str, dict[str, Any], str, str]
 
@@ -101,6 +101,26 @@ def test_load_and_contract_decide(
     request = Request(facts=facts(**asked), purpose="first", cause="first")
     outcome = decide(request, policy(**changes), Desk(**load), utc(at))
     assert outcome.queue.name == queue, outcome.reason
+
+
+SPREAD: dict[str, Any] = {
+    "queues": {"lead": {"weight": 3}},
+    "routing": {"rules": [{"name": "spread", "to": ["specialists", "lead", "desk"], "strategy": "least_loaded"}]},
+}
+WEIGHED = merge(SPREAD, {"routing": {"rules": [{**SPREAD["routing"]["rules"][0], "strategy": "weighted"}]}})
+SPREADS: list[tuple[str, dict[str, Any], dict[str, int], str]] = [
+    ("the least loaded", SPREAD, {"specialists": 3, "lead": 2, "desk": 4}, "lead"),
+    ("among equals the first", SPREAD, {"specialists": 2, "lead": 2, "desk": 2}, "specialists"),
+    ("the full one is none of them", SPREAD, {"specialists": 12, "lead": 12, "desk": 10}, "specialists"),
+    ("a share by weight", WEIGHED, {"specialists": 2, "lead": 5, "desk": 3}, "lead"),
+    ("its share is full", WEIGHED, {"specialists": 2, "lead": 7, "desk": 3}, "specialists"),
+]
+
+
+@pytest.mark.parametrize(("shows", "changes", "loads", "queue"), SPREADS, ids=[row[0] for row in SPREADS])
+def test_a_strategy_spreads_load(shows: str, changes: dict[str, Any], loads: dict[str, int], queue: str) -> None:
+    request = Request(facts=facts(), purpose="first", cause="first")
+    assert decide(request, policy(**changes), Desk(loads), utc(DAY)).queue.name == queue
 
 
 def ask(**changes: Any) -> Request:

@@ -92,7 +92,12 @@ def policies(draw: st.DrawFn) -> Policy:
         }
     candidates = st.lists(names((*(q for q in queues if q.startswith("q")), "group")), min_size=1, max_size=4)
     rules = [
-        {"name": f"r{number}", "when": draw(CONDITIONS), "to": draw(candidates)}
+        {
+            "name": f"r{number}",
+            "when": draw(CONDITIONS),
+            "to": draw(candidates),
+            "strategy": draw(names(("preference", "least_loaded", "weighted"))),
+        }
         for number in range(draw(st.integers(1, 6)))
     ]
     base = content()

@@ -448,3 +448,33 @@ def test_two_tasks_told_the_same_say_the_same() -> None:
     for story in (one, two):
         play(story, 7, 300)
     assert msgspec.json.encode(one.decided) == msgspec.json.encode(two.decided)
+
+
+def test_room_goes_to_the_oldest_of_the_highest_priority_that_waits_at_the_duty() -> None:
+    story = Story(**{**ROUND_THE_CLOCK, "queues": {"night-desk": {"capacity": 1}}})
+    night = utc("2026-03-02T20:00:00")
+    order = [("INC1", "P4"), ("INC2", "P3"), ("INC3", "P2"), ("INC4", "P2")]
+    for number, (name, priority) in enumerate(order):
+        ticket, at = f"servicenow:main:{name}", night + minutes(number)
+        (first,) = story.tell(
+            normalized(at=at, ticket=ticket, created_at=at), classified(at=at, ticket=ticket, priority=priority)
+        )
+        assert first.queue == ("night-desk" if name == "INC1" else "duty")
+        story.tell(requested(1, at, name, ticket), completed(2, at, name, first.queue, ticket))
+    later = night + minutes(30)
+    (proposal,) = story.tell(normalized(2, later, "servicenow:main:INC1", status="closed"))
+    assert (proposal.ticket, proposal.queue) == ("servicenow:main:INC3", "night-desk")
+    assert (proposal.purpose, proposal.decided_for) == ("reroute", later)
+    assert story.restored().snapshot() == story.work.snapshot()
+    assert story.tell(normalized(2, later, "servicenow:main:INC2", status="open")) == [], "one place, one ticket"
+
+
+def test_room_that_came_while_a_ticket_went_to_the_duty_is_seen_when_it_arrives() -> None:
+    story = Story(**{**ROUND_THE_CLOCK, "queues": {"night-desk": {"capacity": 1}}})
+    night, other = utc("2026-03-02T20:00:00"), "servicenow:main:INC2"
+    story.tell(normalized(at=night), classified(at=night))
+    (end,) = story.tell(normalized(at=night, ticket=other), classified(at=night, ticket=other))
+    assert end.final
+    assert story.tell(normalized(2, night, status="deleted")) == [], "it is on its way to the duty"
+    (home,) = story.tell(requested(1, night, "t1", other), completed(2, night, "t1", "duty", other))
+    assert (home.ticket, home.queue) == (other, "night-desk")

@@ -25,6 +25,7 @@ Refusal = Literal[
     "languages", "daily_cap", "monthly_cap", "concurrent_cap", "full", "overflowing",
 ]  # fmt: skip
 _WAITS: Final = frozenset({"full", "overflowing"})
+_NO_ROOM: Final = frozenset({"full", "overflowing", "concurrent_cap"})
 _HELD: Final = frozenset({"full", "overflowing", "closed"})
 
 
@@ -70,6 +71,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     look_again_at: dt.datetime | None
     inputs: RoutingInputs
     stays: bool
+
+    @property
+    def waits_for(self) -> list[str]:
+        """At the end of the path: the queues that would have it if they had room."""
+        return [queue for queue, why in self.refusals if why in _NO_ROOM] if self.final else []
 
     @property
     def reason(self) -> str:
@@ -205,6 +211,11 @@ class _Weighing:
         self.refusals.append((name, why))
         return False
 
+    def least_loaded(self, takers: list[str], *, weighted: bool) -> str:
+        """Of queues that can have it the one with the least load, for its weight; among equals the first."""
+        queues = self._policy.queues
+        return min(takers, key=lambda name: self.loads[name] / (queues[name].weight if weighted else 1))
+
 
 def decide(request: Request, policy: Policy, desk: Desk, at: dt.datetime) -> Outcome:
     """The queue for this ticket at that instant: always one, at the end the duty queue with `final`.
@@ -261,16 +272,21 @@ def _choose(request: Request, policy: Policy, weighing: _Weighing) -> tuple[str,
     candidates = resolved(policy, policy.candidates[number], facts)
     if request.cause == "reroute" and current in candidates and _may_keep(policy, current, facts):
         return current, rule, False, True
+    strategy = policy.rules[number].strategy
+    takers: list[str] = []
     waiting: str | None = None
     for name in candidates:
         if name == current:
             weighing.refusals.append((name, "current"))
         elif weighing.takes(name):
-            return _but_no_third_round(request, policy, weighing, name, rule)
+            takers.append(name)
+            if strategy == "preference":
+                break
         elif waiting is None or weighing.refusals[-1][1] == "overflowing":
             waiting = _waiting_place(policy, weighing, waiting)
-    if waiting is not None:
-        return _but_no_third_round(request, policy, weighing, waiting, rule)
+    chosen = weighing.least_loaded(takers, weighted=strategy == "weighted") if takers else waiting
+    if chosen is not None:
+        return _but_no_third_round(request, policy, weighing, chosen, rule)
     return policy.duty.name, rule, True, policy.duty.name == current
 
 

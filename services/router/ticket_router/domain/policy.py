@@ -133,7 +133,7 @@ class QueuePlan:
 
     __slots__ = (
         "above", "below", "capacity", "contract", "enabled", "hours", "internal", "lead", "name", "owner_role",
-        "support_model", "tier", "title",
+        "support_model", "tier", "title", "weight",
     )  # fmt: skip
 
     def __init__(self, name: str, queue: Queue, hours: tuple[Hours, ...], contract: Contract | None) -> None:
@@ -145,6 +145,7 @@ class QueuePlan:
         self.internal = queue.support_model == "internal"
         self.enabled = queue.enabled
         self.capacity = queue.capacity
+        self.weight = queue.weight
         self.above = queue.overflow.above if queue.overflow else None
         self.below = queue.overflow.below if queue.overflow else 0
         self.lead = None if queue.close_lead_minutes is None else 60 * queue.close_lead_minutes

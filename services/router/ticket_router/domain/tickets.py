@@ -23,6 +23,7 @@ from ticket_router.domain.decide import HOURLY, Request
 from ticket_router.domain.policy import ABSTAINED
 
 _KEPT_HISTORY: Final = 20
+_NO_TIME: Final = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 
 class Normalized(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -84,7 +85,8 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     at: the queue that owns it. pending: the place reserved by the newest decision. routed: it has been decided since
     it began or was reopened. reopened: the next decision follows a reopening. look_at: when to decide anew without an
-    event. history: queues that had it, oldest first, the duty queue and moves by the hour apart.
+    event. history: queues that had it, oldest first, the duty queue and moves by the hour apart. waits_for: queues that
+    only lacked room when it went to the duty queue.
     """
 
     ticket_version: int = 0
@@ -104,6 +106,7 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
     reopened: bool = False
     ended: bool = False
     look_at: Instant | None = None
+    waits_for: list[str] = []
 
     def learn_ticket(self, event: TicketNormalized) -> bool:
         """A newer version of the ticket. Returns whether something changed that a decision rests on."""
@@ -201,21 +204,36 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
             kept = self.history[:-1] if cause in HOURLY else self.history
             self.history = [*kept, queue][-_KEPT_HISTORY:]
         self.at = queue
+        if queue != duty_queue:
+            self.waits_for = []
         if arrived is not None:
             self.pending = None
         self.transfer = self.ask = None
 
     def _end(self) -> None:
         self.at = self.pending = self.ask = self.transfer = self.look_at = None
+        self.waits_for = []
         self.ended, self.reopened = True, False
 
-    def decided(self, reservation: Reservation, look_again_at: dt.datetime | None) -> None:
+    def decided(self, reservation: Reservation, look_again_at: dt.datetime | None, waits_for: list[str]) -> None:
         """The newest decision: its place is reserved, an older reservation is given up."""
         self.decision += 1
         self.pending = reservation
         self.look_at = look_again_at
+        self.waits_for = waits_for
         self.routed = True
         self.reopened = False
+
+    @property
+    def rests(self) -> bool:
+        """Whether it is somewhere, and nobody is about to move it."""
+        return self.at is not None and self.pending is None and self.transfer is None
+
+    @property
+    def urgency(self) -> tuple[str, dt.datetime]:
+        """Of tickets that wait for the same room the least goes first: the highest priority, then the oldest."""
+        created = None if self.normalized is None else self.normalized.created_at
+        return "" if self.classified is None else self.classified.priority, created or _NO_TIME
 
     @property
     def known(self) -> bool:
