@@ -52,8 +52,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except Refused as error:
         return _failed(options, str(error), 1)
-    except (OSError, UnicodeDecodeError) as error:
-        return _failed(options, f"cannot read {options.file}: {error}", 2)
+    except BrokenPipeError:  # who reads on has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -141,7 +142,7 @@ def _approval(text: str) -> tuple[str, str]:
 
 
 def _check(options: argparse.Namespace) -> int:
-    agreement = _read(options.file)
+    agreement = _read(options)
     counts = _counts(agreement)
     if options.json:
         _json({"ok": True, "version": digest(agreement), "title": agreement.title, **counts, "problems": []})
@@ -170,7 +171,7 @@ def _publish(options: argparse.Namespace) -> int:
     approvals = dict(options.approve)
     if len(approvals) != len(options.approve):
         raise Refused("a party is named twice with --approve; name each once")
-    agreement = _read(options.file)
+    agreement = _read(options)
     published = _ask(
         options,
         publish(
@@ -239,8 +240,13 @@ def _summary(version: Published) -> dict[str, Any]:
     }
 
 
-def _read(file: Path) -> Agreement:
-    return read_agreement(file.read_text(encoding="utf-8"), str(file))
+def _read(options: argparse.Namespace) -> Agreement:
+    file: Path = options.file
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SystemExit(_failed(options, f"cannot read {file}: {error}", 2)) from None
+    return read_agreement(text, str(file))
 
 
 def _ask(options: argparse.Namespace, answer: Any) -> Any:

@@ -36,11 +36,13 @@ def test_check_lists_what_to_mend(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert {"file", "line", "column", "path", "what", "remedy"} == set(found["problems"][0])
 
 
-def test_a_file_that_cannot_be_read_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["agreement", "check", str(tmp_path / "gone.yaml")]) == 2
-    assert "gone.yaml" in capsys.readouterr().err
+@pytest.mark.parametrize("name", ["gone.yaml", "binary.yaml"])
+def test_a_file_that_cannot_be_read_is_said(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x81")
-    assert main(["agreement", "check", str(tmp_path / "binary.yaml")]) == 2
+    with pytest.raises(SystemExit) as ended:
+        main(["agreement", "check", str(tmp_path / name)])
+    assert ended.value.code == 2
+    assert f"cannot read {tmp_path / name}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
