@@ -244,7 +244,8 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
         while True:
             self._pump_wake = loop.create_future()
             generation = self._generation
-            wanting = {tp: runner for runner in self._runners.values() if self._takes_records(runner) for tp in runner.inputs}
+            ready = [runner for runner in self._runners.values() if self._takes_records(runner)]
+            wanting = {tp: runner for runner in ready for tp in runner.inputs}
             if not wanting:
                 await asyncio.wait({self._pump_wake}, timeout=_POLL_SECONDS)
                 continue

@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import httpx
 import msgspec
@@ -21,7 +21,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
-import chaos_worker
+from chaos import chaos_worker
 from relaydesk_local import LocalKafka
 from runtime_kafka import KafkaDesk, event_headers
 from ticket_contracts.topics import Topic
@@ -32,12 +32,17 @@ SESSION_SECONDS = 3.0
 FREEZE_SECONDS = 5.0
 TRANSACTION_SECONDS = 12.0
 AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
+_OUTPUTS = (chaos_worker.COPIED, chaos_worker.COUNTED, chaos_worker.JOINED)
 TOPICS = [
     *(Topic(name=name, written_by="the test") for name in (chaos_worker.LEFT, chaos_worker.RIGHT)),
-    *(Topic(name=name, written_by="chaos") for name in (chaos_worker.COPIED, chaos_worker.COUNTED, chaos_worker.JOINED)),
+    *(
+        Topic(name=name, written_by="chaos")
+        for name in (chaos_worker.COPIED, chaos_worker.COUNTED, chaos_worker.JOINED)
+    ),
     Topic(name="chaos.changelog", written_by="chaos", compacted=True),
 ]
 
+_E = TypeVar("_E")
 Kind = Literal["kill", "freeze", "add", "remove", "restart broker"]
 
 
@@ -170,20 +175,20 @@ class ChaosDesk:
     async def _audit(self, desk: KafkaDesk) -> Findings:
         findings = Findings()
         half = self.plan.messages // 2
-        copied = [msgspec.json.decode(r.value, type=chaos_worker.Copied) for r in await desk.read(chaos_worker.COPIED)]
+        copied = await _events(desk, chaos_worker.COPIED, chaos_worker.Copied)
         findings.compare(
             "copied",
             Counter((event.side, event.number) for event in copied),
             {(side, n) for side in (chaos_worker.LEFT, chaos_worker.RIGHT) for n in range(half)},
         )
-        counted = [msgspec.json.decode(r.value, type=chaos_worker.Counted) for r in await desk.read(chaos_worker.COUNTED)]
+        counted = await _events(desk, chaos_worker.COUNTED, chaos_worker.Counted)
         of_key = Counter(f"chaos:desk:{number % KEYS}" for number in range(half))
         findings.compare(
             "counted",
             Counter((event.ticket, event.count) for event in counted),
             {(key, count + 1) for key, times in of_key.items() for count in range(2 * times)},
         )
-        joined = [msgspec.json.decode(r.value, type=chaos_worker.Joined) for r in await desk.read(chaos_worker.JOINED)]
+        joined = await _events(desk, chaos_worker.JOINED, chaos_worker.Joined)
         findings.compare("joined", Counter(event.number for event in joined), set(range(half)))
         for side in (chaos_worker.LEFT, chaos_worker.RIGHT):
             dead = await desk.read(f"{side}.dead-letter")
@@ -325,3 +330,8 @@ class ChaosDesk:
                 with contextlib.suppress(Exception):
                     await admin.close()
             await asyncio.sleep(0.1)
+
+
+async def _events(desk: KafkaDesk, topic: str, model: type[_E]) -> list[_E]:
+    decoder = msgspec.json.Decoder(model)
+    return [decoder.decode(record.value) for record in await desk.read(topic)]
