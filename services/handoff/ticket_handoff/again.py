@@ -1,16 +1,16 @@
 """Making handoff's decisions again from what a desk has written, to see whether they come out as they were published.
 
-The topics of a ticket's facts are not ordered among each other, but each published step names the fact that caused it
-and the versions that handoff knew then. So the facts are told again in that order: the cause of each step when its turn
-comes, before it what stands before it on its own topic, and the silent facts (those that caused nothing) by then.
+The topics of a ticket's facts are not ordered among each other; each published step names the messages that handoff had
+heard since the one before, in that order. They are told again so, and what follows is compared.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -55,23 +55,21 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.ticket} step {self.sequence}: {parts}"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Fact:
     topic: str
-    n: int
-    own_id: str
     line: Line
-    told: bool = False
 
 
 @dataclass(slots=True)
 class _Ticket:
-    facts: dict[str, list[_Fact]] = field(default_factory=lambda: defaultdict(list))
-    steps: list[tuple[str, TransferEvent]] = field(default_factory=list)
+    """facts: by id. steps: as published, in order."""
+
+    facts: dict[str, _Fact] = field(default_factory=dict)
+    steps: list[TransferEvent] = field(default_factory=list)
 
 
 _line = msgspec.json.Decoder(Line)
-_LATEST = datetime.max.replace(tzinfo=UTC)
 
 
 def redecide_directory(directory: Path) -> tuple[int, list[Difference]]:
@@ -100,15 +98,13 @@ def _tickets(directory: Path) -> dict[str, _Ticket]:
     for topic in read:
         for line in _lines(directory / f"{topic}.jsonl"):
             own_id = line.ce_id or event_id(topic, *map(int, (line.at or "0/0").split("/")))
-            tickets[line.key or ""].facts[topic].append(_Fact(topic, line.n, own_id, line))
+            tickets[line.key or ""].facts[own_id] = _Fact(topic, line)
     for line in _lines(directory / f"{topics.TRANSFERS}.jsonl"):
         event = msgspec.json.decode(line.data, type=BY_TYPE[line.ce_type])
         if isinstance(event, TransferEvent):
-            tickets[event.ticket].steps.append((line.ce_causationid, event))
+            tickets[event.ticket].steps.append(event)
     for ticket in tickets.values():
-        for facts in ticket.facts.values():
-            facts.sort(key=lambda fact: fact.n)
-        ticket.steps.sort(key=lambda step: step[1].sequence)
+        ticket.steps.sort(key=lambda step: step.sequence)
     return tickets
 
 
@@ -134,7 +130,6 @@ class _Telling:
 
     def tell(self, fact: _Fact, at: datetime) -> list[TransferEvent]:
         """The steps that it leads to. at: of a message from outside, which does not say when it was sent."""
-        fact.told = True
         self._offset += 1
         out = FakeOutputs()
         line = fact.line
@@ -159,61 +154,25 @@ class _Telling:
 
 def _again(name: str, ticket: _Ticket, agreements: Agreements) -> Iterator[Difference]:
     telling = _Telling(name, agreements)
-    by_id = {fact.own_id: fact for facts in ticket.facts.values() for fact in facts}
-    causes = {cause for cause, _ in ticket.steps}
     place = 0
     while place < len(ticket.steps):
-        cause, first = ticket.steps[place]
-        published = [event for each, event in ticket.steps[place:] if each == cause]
-        published = published[: _run(ticket.steps, place)]
+        first = ticket.steps[place]
+        published = [first, *itertools.takewhile(lambda step: not step.heard, ticket.steps[place + 1 :])]
         place += len(published)
-        fact = by_id.get(cause)
-        if fact is None:
-            # By HTTP: what was said there is on no topic, so the history goes on from here unchecked.
-            yield Difference(ticket=name, sequence=first.sequence, differs={"cause": (cause, "on no topic")})
-            return
-        again = [
-            event
-            for silent in _before(ticket, fact, first, causes)
-            for event in telling.tell(silent, first.decided_for)
-        ]
-        yield from _compare(name, published, again + telling.tell(fact, first.decided_for))
-    rest = [fact for facts in ticket.facts.values() for fact in facts if not fact.told]
-    for fact in rest:
-        yield from _compare(name, [], telling.tell(fact, _LATEST))
+        again: list[TransferEvent] = []
+        for message in first.heard:
+            fact = ticket.facts.get(message)
+            if fact is None:
+                # By HTTP: what was said there is on no topic, so the history goes on from here unchecked.
+                yield Difference(ticket=name, sequence=first.sequence, differs={"heard": (message, "on no topic")})
+                return
+            again += telling.tell(fact, first.decided_for)
+        yield from _compare(name, published, _marked(again, first.heard))
 
 
-def _run(steps: list[tuple[str, TransferEvent]], start: int) -> int:
-    """How many steps from here on have one cause."""
-    count = 1
-    while start + count < len(steps) and steps[start + count][0] == steps[start][0]:
-        count += 1
-    return count
-
-
-def _before(ticket: _Ticket, cause: _Fact, step: TransferEvent, causes: set[str]) -> list[_Fact]:
-    """The silent facts that handoff had heard before this cause, as far as the step tells."""
-    found: list[_Fact] = []
-    for topic, facts in ticket.facts.items():
-        for fact in facts:
-            if fact is cause or (fact.own_id in causes and topic != cause.topic):
-                break
-            if fact.told:
-                continue
-            if topic == cause.topic or _known(topic, fact, step):
-                found.append(fact)
-            else:
-                break
-    return found
-
-
-def _known(topic: str, fact: _Fact, step: TransferEvent) -> bool:
-    said: dict[str, Any] = msgspec.json.decode(fact.line.data)
-    if topic == topics.NORMALIZED:
-        return bool(said.get("ticket_version", 0) <= step.ticket_version)
-    if topic == topics.CLASSIFIED:
-        return bool(said.get("classification_version", 0) <= step.classification_version)
-    return not fact.line.ce_time or parse_instant(fact.line.ce_time) <= step.decided_for
+def _marked(again: list[TransferEvent], heard: list[str]) -> list[TransferEvent]:
+    """The first step names what was heard; telling knows no ids of its own."""
+    return [msgspec.structs.replace(step, heard=heard if n == 0 else []) for n, step in enumerate(again)]
 
 
 def _compare(name: str, published: list[TransferEvent], again: Iterable[Event]) -> Iterator[Difference]:

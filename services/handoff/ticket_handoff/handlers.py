@@ -13,6 +13,7 @@ from ticket_contracts.agreement import Published
 from ticket_contracts.agreement.calendars import compile_calendars
 from ticket_contracts.classification import TicketClassified
 from ticket_contracts.cloudevents import encode
+from ticket_contracts.ids import event_id
 from ticket_contracts.routing import TicketRouted
 from ticket_contracts.sla import ClockEvent
 from ticket_contracts.tickets import TicketDuplicate, TicketNormalized
@@ -167,7 +168,7 @@ class HandoffWork:
         if held is None:
             held = Held(Ledger(ticket=fact.ticket), Texts(), record.partition)
         texts = _texts(held, fact, record.value)
-        self._apply(fact.ticket, held, texts, fact, out)
+        self._apply(fact.ticket, held, texts, fact, record.headers.get("ce_id", b"").decode(), out)
 
     def fire(self, now: datetime, out: Outputs) -> None:
         """Handoff keeps no timer: deadlines are the SLA monitor's."""
@@ -177,8 +178,9 @@ class HandoffWork:
 
     # -- replies, by Kafka and by HTTP alike
 
-    def answer(self, given: ReplyGiven, out: Outputs) -> Answer:
-        """What a reply comes to. Its ticket must be held. Raises Refused, with nothing changed."""
+    def answer(self, given: ReplyGiven, message: str, out: Outputs) -> Answer:
+        """What a reply comes to. message: its id, for the record. Its ticket must be held. Raises Refused, with nothing
+        changed."""
         reply = given.reply
         ticket = self.ticket_of.get(reply.transfer_id)
         held = None if ticket is None else self.tickets.get(ticket)
@@ -186,7 +188,7 @@ class HandoffWork:
             raise Refused("unknown", f"there is no transfer {reply.transfer_id}")
         if reply.ticket is not None and reply.ticket != ticket:
             raise Refused("unknown", f"transfer {reply.transfer_id} is none of ticket {reply.ticket}")
-        decision = self._apply(ticket, held, held.texts, given, out)
+        decision = self._apply(ticket, held, held.texts, given, message, out)
         if decision.answer is None:
             raise AssertionError("a reply was decided on without an answer")
         return decision.answer
@@ -195,12 +197,14 @@ class HandoffWork:
         reply = read_reply(record.value)
         principal = record.topic.removeprefix(topics.REPLIES)
         try:
-            self.answer(ReplyGiven(reply=reply, principal=principal, actor=reply.actor, at=record.instant), out)
+            given = ReplyGiven(reply=reply, principal=principal, actor=reply.actor, at=record.instant)
+            self.answer(given, event_id(record.topic, record.partition, record.offset), out)
         except Refused as refused:
             raise Poison(refused.reason) from None
 
-    def _apply(self, ticket: str, held: Held, texts: Texts, fact: Fact, out: Outputs) -> Decision:
+    def _apply(self, ticket: str, held: Held, texts: Texts, fact: Fact, message: str, out: Outputs) -> Decision:
         decision = decide(held.ledger, texts, fact, self.book)
+        _record(decision, held.ledger, message)
         # From here on nothing raises.
         after = Held(decision.ledger, decision.texts, held.partition)
         self.tickets[ticket] = after
@@ -212,6 +216,19 @@ class HandoffWork:
         for topic, event in decision.events:
             out.emit(topic, event)
         return decision
+
+
+def _record(decision: Decision, before: Ledger, message: str) -> None:
+    """Puts on the first step of a decision what was heard since the last one, or keeps it for the next step. A message
+    that changed nothing need not be heard again."""
+    heard = [*before.heard, message]
+    for place, (topic, event) in enumerate(decision.events):
+        if isinstance(event, TransferEvent):
+            decision.events[place] = (topic, msgspec.structs.replace(event, heard=heard))
+            decision.ledger.heard = []
+            return
+    if decision.ledger != before:
+        decision.ledger.heard = heard
 
 
 def read_reply(value: bytes | None) -> Reply:

@@ -348,7 +348,9 @@ class Story:
             plain["reason"] = "not mine"
         reply = Reply(action=action, **{**plain, **said})
         return self.work.answer(
-            ReplyGiven(reply=reply, principal=principal, actor=reply.actor, at=at(minutes)), self.out
+            ReplyGiven(reply=reply, principal=principal, actor=reply.actor, at=at(minutes)),
+            f"reply-{self._replies}",
+            self.out,
         )
 
     def accept(self, minutes: float, principal: str = "internal", **said: Any) -> Answer:

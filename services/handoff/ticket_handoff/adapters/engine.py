@@ -34,6 +34,7 @@ from ticket_runtime.outputs import Collector, Message
 from ticket_runtime.runner import Position, TaskGroup, TaskRunner
 from ticket_runtime.settings import RuntimeSettings
 from ticket_runtime.task import Record, Transient
+from ticket_runtime.transactions import TaskProducer
 
 SOURCE: Final = "/relaydesk/handoff"
 
@@ -161,12 +162,12 @@ class LedgerProducer(Relay):
 class LedgerRunner(TaskRunner):
     """A task whose state is in the ledger."""
 
-    def __init__(self, ledger: LedgerProducer, *given: Any) -> None:
+    def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        self._ledger = ledger
-        if not isinstance(self.work, HandoffWork):
+        if not isinstance(self._producer, LedgerProducer) or not isinstance(self.work, HandoffWork):
             raise TypeError(f"a ledger serves handoff's work, not {self.work!r}")
-        ledger.work = self.work
+        self._ledger = self._producer
+        self._ledger.work = self.work
 
     async def _prepare(self, batch: list[Arrived]) -> None:
         await self._ledger.prepare(batch)
@@ -184,6 +185,8 @@ class LedgerRunner(TaskRunner):
 class LedgerLoop(Loop):
     """The loop of one process, and the relays of the partitions that it has."""
 
+    runner_type = LedgerRunner
+
     def __init__(
         self, store: Store, group: TaskGroup, settings: RuntimeSettings, clock: Clock, metrics: Metrics, view: LiveView
     ) -> None:
@@ -198,24 +201,15 @@ class LedgerLoop(Loop):
             if partition in self._relays:
                 self._relays[partition].appended(found)
 
-    def _make_runner(self, number: int, partitions: list[TopicPartition]) -> TaskRunner:
+    def _make_producer(self, number: int, changelog: TopicPartition | None) -> TaskProducer:
         ledger = LedgerProducer(
             self._settings, number, self._store, self._clock, lambda: self._admin, self._fail, self.appended
         )
         self._relays[number] = ledger
-        return LedgerRunner(
-            ledger,
-            self._group,
-            number,
-            partitions,
-            self._consumer,
-            ledger.positions,
-            self._settings,
-            self._clock,
-            self._metrics,
-            ledger,
-            None,
-        )
+        return ledger
+
+    async def _positions(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Position]:
+        return await self._relays[partitions[0].partition].positions(partitions)
 
 
 class Replies:
@@ -238,7 +232,7 @@ class Replies:
             loaded = await self._store.load(connection, ticket_of.values())
             work.hold(loaded.held, ticket_of)
             out.begin(_as_record(given))
-            answer = work.answer(given, out)
+            answer = work.answer(given, event_id("http", given.principal, given.reply.reply_id), out)
             messages, _ = out.take()
             appended = await self._store.write(connection, work.take_changes(), messages, loaded.salts)
         self._appended(appended)

@@ -115,7 +115,8 @@ class Ledger(msgspec.Struct, kw_only=True, omit_defaults=True):
     decision: newest of the router's that was handled; first_decision: its newest `first`, whose clocks must be stated
     (stated_decision) before anything is offered. waiting: decisions whose versions have not arrived.
     warned: clock -> generation for which a warning has opened a transfer. replies: principal and reply_id -> what it
-    did.
+    did. group: the source's newest known one. heard: ids of the messages that changed something here since the newest
+    step.
     """
 
     ticket: str
@@ -123,6 +124,8 @@ class Ledger(msgspec.Struct, kw_only=True, omit_defaults=True):
     classification_version: int = 0
     status: str = "new"
     assignee: str | None = None
+    group: str | None = None
+    heard: list[str] = []
     known_at: Instant | None = None
     sequence: int = 0
     episode: int = 0

@@ -139,6 +139,8 @@ class _Course:
         ledger.ticket_version = seen.ticket_version
         ledger.status = seen.status
         ledger.assignee = seen.assignee
+        regrouped = seen.group is not None and seen.group != ledger.group
+        ledger.group = seen.group or ledger.group  # one that is blank for a while has not changed
         ended = seen.status in ENDED
         if ledger.owner is None:
             if ledger.episode == 0 or not ended:
@@ -151,7 +153,7 @@ class _Course:
         elif seen.lifecycle == "reopened":
             self._withdraw("the ticket was reopened")
             self._begin(seen.ticket_version)
-        elif "group" in seen.changed and seen.group is not None:
+        elif regrouped:
             self._withdraw("people assigned it anew in the source")
             self._request("source", asks=True, target_group=seen.group, requested_by=seen.assignee)
         self._take_waiting()
