@@ -42,8 +42,9 @@ class ClockInputs(msgspec.Struct, frozen=True, kw_only=True):
     """All that fixes a clock's deadline. started_at, segments in UTC.
 
     pauses: [from, until] in order; the last may be open (until None). calendar: its name in the agreement.
-    cause: ce_id of the event, or None for what fell due by itself. not_before: when the desk learnt that this generation
-    began or went on; nothing was due earlier, so `due_at` is the later of this and of the threshold's instant.
+    cause: ce_id of the event, or None for what fell due by itself. not_before: when the desk learnt that this
+    generation began or went on; nothing was due earlier, so `due_at` is the later of this and of the threshold's
+    instant.
     """
 
     started_at: Instant
@@ -62,8 +63,8 @@ class ClockEvent(Decision, frozen=True, kw_only=True):
     clock: its kind, with `:<transfer id>` for those that run on a transfer. generation: from 1; grows on reset or a
     changed goal.
     sequence: counted for each clock from 1, so that a second pause differs from the first.
-    threshold_seconds: of a warning: time left at which it was due; wall: that is time on the wall. due_at: when this was
-    due to be emitted; late: emitted more than a second after that by the desk's clock. deadline: None while paused.
+    threshold_seconds: of a warning: time left at which it was due; wall: that is time on the wall. due_at: when this
+    was due to be emitted; late: emitted more than a second after that by the desk's clock. deadline: None while paused.
     """
 
     TYPE: ClassVar[str] = "relaydesk.sla.clock.v1"

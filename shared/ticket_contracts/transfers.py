@@ -36,21 +36,25 @@ class TransferEvent(Event, frozen=True, kw_only=True):
 
     sequence: counted for each ticket from 1 over all of these events, so that any reader can check the order.
     agreement_version: in force at `decided_for`. ticket_version, classification_version: what handoff knew.
+    heard: ids of the messages about this ticket since the step before, in the order in which handoff heard them; the
+    last one led to this step (empty: the same as the step before). Topics are not ordered among each other, so this is
+    the record from which the step can be decided again.
     """
 
     sequence: int
     agreement_version: str
     ticket_version: int
     classification_version: int
+    heard: list[str] = []
 
     def identity(self) -> tuple[str | int, ...]:
         return self.ticket, self.sequence
 
 
 class TransferRequested(TransferEvent, frozen=True, kw_only=True):
-    """ "Where to?", asked of the router, which answers on `tickets.routed` with this transfer_id. `first` and `reroute`
-    transfers begin with the router's own word, and have this event for the record (`asks` False: the router need not
-    answer).
+    """The question "where to?", asked of the router, which answers on `tickets.routed` with this transfer_id. `first`
+    and `reroute` transfers begin with the router's own word, and have this event for the record (`asks` False: the
+    router need not answer).
 
     attempt: 1 for the first destination of this transfer. tried: queues that did not take it.
     target_group: what people chose in the source, for cause `source`. sender: who owns the ticket meanwhile.
