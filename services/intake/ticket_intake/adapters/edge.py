@@ -110,7 +110,7 @@ def kafka_producer(bootstrap: str, send_seconds: float) -> Producer:
         enable_idempotence=True,
         max_request_size=MESSAGE_BYTES,
         max_batch_size=256 * 1024,
-        linger_ms=2,
+        linger_ms=0,  # what waits while a batch is on its way makes the next one
         request_timeout_ms=int(send_seconds * 1_000),
     )
     return producer
