@@ -57,7 +57,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _EARLIEST_CREATION = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp())
 """Before it, a source's `created_at` is a default of some software, not an instant."""
-_STATUS = FIELDS.index("status")
+_JUDGED = ("kind", "category", "priority", "impact", "urgency", "tier", "flags")
 _FACTS_OF = {
     "requester": ("site", "language", "vip"),
     "flags": ("reported_flags",),
@@ -259,12 +259,7 @@ class SlaWork:
             ticket.created = _creation(event, decided_us)
         at = max(_happened(event, decided_us, first), ticket.created)
         standing = clocks.standing_of(ticket)
-        if first:
-            delta = _first_delta(standing.facts, event)
-        elif at < _newest_at(ticket):
-            delta = _late_delta(standing.facts, event)
-        else:
-            delta = _delta(standing.facts, _with_ticket(standing.facts, event))
+        delta = _ticket_delta(standing.facts, event, first=first, late=at < _newest_at(ticket))
         entries = _comments(event, ticket, at, decided_us)
         lag_us = decided_us - at * 1_000_000
         if delta or first or lag_us >= 1_000_000:  # a classification of this version holds from when it happened
@@ -310,7 +305,7 @@ class SlaWork:
             Waiting(event.decision, decided_us, event.queue, event.ticket_version, event.classification_version),
         ]
         standing = clocks.standing_of(ticket)
-        entries = _moved(standing, Origin.ROUTED, event.queue, event.ticket_version, decided_us)
+        entries = _moved(ticket, standing, Origin.ROUTED, event.queue, event.ticket_version, decided_us)
         self._apply(event.ticket, ticket, entries, standing, cause, events, out)
 
     def _transfer(self, record: Record, cause: str, out: Outputs) -> None:
@@ -323,7 +318,7 @@ class SlaWork:
         standing, entries = Standing(), []
         if isinstance(event, TransferCompleted):
             standing = clocks.standing_of(ticket)
-            entries = _moved(standing, Origin.MOVED, event.queue, event.ticket_version, decided_us)
+            entries = _moved(ticket, standing, Origin.MOVED, event.queue, event.ticket_version, decided_us)
         self._apply(event.ticket, ticket, entries, standing, cause, events, out)
 
     # What they have in common.
@@ -370,21 +365,7 @@ class SlaWork:
         ticket.early = early
         ticket.classification_version = judged.version
         standing = clocks.standing_of(ticket)
-        delta = _delta(
-            standing.facts,
-            msgspec.structs.replace(
-                standing.facts,
-                kind=judged.kind,
-                category=judged.category,
-                priority=judged.priority,
-                impact=judged.impact,
-                urgency=judged.urgency,
-                tier=judged.tier,
-                flags=judged.flags,
-            ),
-        )
-        if not delta:
-            return ticket, said
+        delta = [part for name in _JUDGED for part in (FIELDS.index(name), getattr(judged, name))]
         entry = Entry(at, judged.decided_us - at * 1_000_000, Origin.CLASSIFIED, judged.ticket_version, delta)
         ticket, events = clocks.apply(name, ticket, [entry], standing, self._book, cause)
         return ticket, [*said, *events]
@@ -489,34 +470,29 @@ def _newest_at(ticket: Ticket) -> int:
     return max((entry.at for entry in ticket.history if entry.origin is Origin.TICKET), default=0)
 
 
-def _first_delta(facts: Facts, event: _Normalized) -> list[Any]:
-    """All that differs from nothing known; the status in any case, since its history begins here."""
-    delta = _delta(facts, _with_ticket(facts, event))
-    return delta if facts.status != event.status else [_STATUS, event.status, *delta]
+def _ticket_delta(facts: Facts, event: _Normalized, *, first: bool, late: bool) -> list[Any]:
+    """What a version says of the facts: what it changed, whatever was known before, and what differs otherwise.
 
-
-def _late_delta(facts: Facts, event: _Normalized) -> list[Any]:
-    """Of a version older than others that were seen: what it changed, and no more. The rest of it is newer than
-    itself, since intake gives every version the newest that it knows of each field."""
+    Of a late version, older than others that were seen, only the first: the rest of it is newer than itself, since
+    intake gives every version the newest that it knows of each field. The first says its status in any case.
+    """
     after = _with_ticket(facts, event)
-    names = dict.fromkeys(name for changed in event.changed for name in _FACTS_OF.get(changed, ()))
-    return [part for name in names for part in (FIELDS.index(name), getattr(after, name))]
+    names = {name for changed in event.changed for name in _FACTS_OF.get(changed, ())}
+    if first:
+        names.add("status")
+    if not late:
+        names |= {name for name in FIELDS if getattr(after, name) != getattr(facts, name)}
+    return [part for name in FIELDS if name in names for part in (FIELDS.index(name), getattr(after, name))]
 
 
-def _delta(before: Facts, after: Facts) -> list[Any]:
-    delta: list[Any] = []
-    if before != after:
-        for index, field in enumerate(FIELDS):
-            value = getattr(after, field)
-            if value != getattr(before, field):
-                delta += (index, value)
-    return delta
-
-
-def _moved(standing: Standing, origin: Origin, queue: str, version: int, decided_us: int) -> list[Entry]:
-    delta = _delta(standing.facts, msgspec.structs.replace(standing.facts, queue=queue))
+def _moved(
+    ticket: Ticket, standing: Standing, origin: Origin, queue: str, version: int, decided_us: int
+) -> list[Entry]:
+    """It is with a queue from now on; no entry where that is no news."""
     at = decided_us // 1_000_000
-    return [Entry(at, decided_us - at * 1_000_000, origin, version, delta)] if delta else []
+    if standing.facts.queue == queue and at >= ticket.history[-1].at:
+        return []
+    return [Entry(at, decided_us - at * 1_000_000, origin, version, [FIELDS.index("queue"), queue])]
 
 
 def _comments(event: _Normalized, ticket: Ticket, at: int, decided_us: int) -> list[Entry]:

@@ -395,8 +395,8 @@ def test_an_older_goal_that_arrives_late_breaches_as_it_should_have() -> None:
     desk.classify("09:00", "P3")
     desk.ticket("11:30", status="on_hold")
     desk.classify("09:00", "P1", ticket_version=1)  # read after what happened at 11:30
-    assert [said for said, _ in desk.said()][2:] == ["started", "paused", "warned", "breached"]
-    breach = desk.last()
+    assert [said for said, _ in desk.said()][2:] == ["started", "warned", "breached", "paused"]
+    breach = desk.of()[-2]
     assert (text(breach.decided_for), breach.generation) == ("11:00", 2)
 
 

@@ -256,7 +256,7 @@ class Course:
         terms = self._terms(clock)
         due, seconds, wall = notices(clock, terms)[0]
         self.through = max(self.through, due)
-        notice = Notice(clock.generation, clock.goal, seconds, wall, due)
+        notice = Notice(clock.generation, clock.goal, seconds, wall, due, clock.generation)
         clock = _next(replace(clock, said=[*clock.said, notice]), terms)
         decided = max(due, clock.known) * 1_000_000
         self.say("warned" if seconds else "breached", clock, decided, notice=notice)
@@ -538,7 +538,8 @@ def _correct(name: str, ticket: Ticket, entry: Entry, book: Rulebook, cause: str
             for event in tale[len(told) :]:
                 speaker.events.append(_caused(event, cause))
         elif old is not None:
-            _revise(speaker, old, new, entry)
+            was = before.clocks.get(kind)
+            _revise(speaker, old, new, tale, entry, begun=was.generation if was is not None else 0)
     return adopt(ticket, speaker)
 
 
@@ -569,41 +570,76 @@ def _caused(event: ClockEvent, cause: str) -> ClockEvent:
     return replace(event, inputs=replace(event.inputs, cause=cause))
 
 
-def _revise(speaker: Course, old: Clock, new: Clock | None, entry: Entry) -> None:
-    """What was said of `old` does not follow from the history any more: it should have been `new`.
+def _revise(
+    speaker: Course, old: Clock, new: Clock | None, tale: list[ClockEvent], entry: Entry, *, begun: int
+) -> None:
+    """What was said of `old` does not follow from the history any more: it should have been `new`, and `tale` said.
+    begun: generations that the history had until now.
 
-    Where something said is untrue now, or the goal is another, a generation begins, so that what is true has ids of
-    its own.
+    Where something said is untrue now, or the goal is another, a generation begins, so that what is true has ids of its
+    own.
     """
     if new is None:
-        new = replace(old, phase=Phase.CANCEL, said=[], deadline=0, due=0)
-    true = {notice.meaning for notice in new.said}
-    untrue = [notice for notice in old.said if notice.meaning not in true]
-    another = (old.policy, old.goal, old.started) != (new.policy, new.goal, new.started)
-    if not untrue and not another and (old.phase, old.pauses) == (new.phase, new.pauses):
-        return
-    known = {notice.meaning for notice in old.said}
+        new = replace(old, phase=Phase.CANCEL, generation=begun, said=[], deadline=0, due=0)
+    pairs, untrue = _paired(old, new)
+    missing = [now for now, was in pairs if was is None and now.generation == new.generation]
+    another = (old.policy, old.goal, old.started, begun) != (new.policy, new.goal, new.started, new.generation)
+    moved = (old.phase, old.pauses) != (new.phase, new.pauses)
     generation = old.generation + 1 if untrue or another else old.generation
-    current = [replace(notice, generation=generation) for notice in new.said if notice.generation == new.generation]
-    kept = [notice for notice in old.said if notice.meaning in true and notice.generation < generation]
-    said = [*kept, *(notice for notice in current if notice.meaning in known)]
+    said = [
+        replace(was, generation=generation if now.generation == new.generation else 0)
+        for now, was in pairs
+        if was is not None
+    ]
     clock = replace(new, generation=generation, sequence=old.sequence, said=said)
     for notice in untrue:
         clock = speaker.say("revised", clock, entry.decided_us, revises=notice_id(speaker, old, notice))
-    if not untrue or old.phase is not clock.phase or another:
-        occurrence = "started" if another and clock.phase is not Phase.CANCEL else _OCCURRENCE[clock.phase]
-        clock = speaker.say(occurrence, clock, entry.decided_us)
-        if occurrence == "started" and clock.phase in (Phase.PAUSE, Phase.STOP):
-            clock = speaker.say(_OCCURRENCE[clock.phase], clock, entry.decided_us)
-    for notice in current:
-        if notice.meaning not in known:
-            clock = replace(clock, said=[*clock.said, notice])
-            decided = max(notice.due, clock.known) * 1_000_000
-            clock = speaker.say("warned" if notice.seconds else "breached", clock, decided, notice=notice)
+    begins = another and clock.phase is not Phase.CANCEL
+    stands = clock.phase is not old.phase or (moved and not untrue)
+    if begins:
+        clock = speaker.say("started", clock, entry.decided_us)
+    elif stands and clock.phase is Phase.RUN:
+        clock = speaker.say("resumed", clock, entry.decided_us)
+    for notice in missing:
+        clock = replace(
+            clock,
+            sequence=clock.sequence + 1,
+            said=[*clock.said, replace(notice, generation=generation, under=generation)],
+        )
+        said_then = next(event for event in tale if _is_of(event, notice))
+        speaker.events.append(replace(said_then, generation=generation, sequence=clock.sequence))
+    if clock.phase is not Phase.RUN and (begins or stands or another):
+        clock = speaker.say(_OCCURRENCE[clock.phase], clock, entry.decided_us)
     speaker.clocks[clock.name] = clock
+
+
+def _is_of(event: ClockEvent, notice: Notice) -> bool:
+    return (
+        event.occurrence == ("warned" if notice.seconds else "breached")
+        and event.generation == notice.generation
+        and (event.threshold_seconds or 0, event.wall) == (notice.seconds, notice.wall)
+    )
+
+
+def _paired(old: Clock, new: Clock) -> tuple[list[tuple[Notice, Notice | None]], list[Notice]]:
+    """Each notice that follows, with the one that was emitted for it, if one was; and those that do not follow.
+
+    Those of the present generations find each other first, and so do those of past ones.
+    """
+    left = list(old.said)
+    found: dict[int, Notice] = {}
+    for alike in (True, False):
+        for number, notice in enumerate(new.said):
+            present = notice.generation == new.generation
+            for each in left if number not in found else ():
+                if each.meaning == notice.meaning and (not alike or (each.generation == old.generation) is present):
+                    found[number] = each
+                    left.remove(each)
+                    break
+    return [(notice, found.get(number)) for number, notice in enumerate(new.said)], left
 
 
 def notice_id(speaker: Course, clock: Clock, notice: Notice) -> str:
     """The ce_id that a notice was emitted under."""
-    said = replace(clock, generation=notice.generation, goal=notice.goal)
+    said = replace(clock, generation=notice.under, goal=notice.goal)
     return ce_id(speaker.event("warned" if notice.seconds else "breached", said, notice.due * 1_000_000, notice))

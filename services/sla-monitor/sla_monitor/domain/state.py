@@ -107,12 +107,13 @@ class Standing(msgspec.Struct, array_like=True):
             for flags in ("flags", "reported_flags"):
                 if flags in changed:
                     changed[flags] = tuple(changed[flags])
-            self.facts = msgspec.structs.replace(self.facts, **changed)
-            if "status" in changed:
-                self.statuses.append((entry.at, changed["status"]))
-            if "queue" in changed:
+            before = self.facts
+            self.facts = facts = msgspec.structs.replace(before, **changed)
+            if facts.status != before.status or not self.statuses:
+                self.statuses.append((entry.at, facts.status))
+            if facts.queue != before.queue:
                 self.queue_since = entry.at
-            if "group" in changed:
+            if facts.group != before.group:
                 self.group_since = entry.at
 
 
@@ -128,13 +129,17 @@ class Phase(IntEnum):
 
 
 class Notice(msgspec.Struct, frozen=True, array_like=True):
-    """A warning or breach that was emitted. seconds: the threshold, 0 for the breach. due: its instant."""
+    """A warning or breach that was emitted. seconds: the threshold, 0 for the breach. due: its instant.
+
+    generation: in which it counts. under: whose id it has; another one only where a generation began with a correction.
+    """
 
     generation: int
     goal: int
     seconds: int
     wall: bool
     due: int
+    under: int
 
     @property
     def meaning(self) -> tuple[int, int, bool]:
