@@ -9,7 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ticket_classifier.domain.decide import CORRECTION, DEFAULT, SOURCE
+from ticket_classifier.domain.decide import CORRECTION, DEFAULT, SOURCE, TAXONOMY
 from ticket_contracts.agreement import Agreement
 from ticket_contracts.classification import Judgement, TicketClassified
 from ticket_contracts.tickets import TicketNormalized
@@ -84,8 +84,12 @@ def _value(judgement: Judgement, event: TicketClassified, speaks_for: Mapping[st
 
 
 def _reason(rule: str) -> str:
-    said = {SOURCE: "the source says so", DEFAULT: "nothing else said", CORRECTION: "a person corrected it"}
-    said["taxonomy"] = "its category is automated"
+    said = {
+        SOURCE: "the source says so",
+        DEFAULT: "nothing else said",
+        CORRECTION: "a person corrected it",
+        TAXONOMY: "its category is automated",
+    }
     return said.get(rule, f"rule {rule}")
 
 

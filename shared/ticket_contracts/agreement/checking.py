@@ -19,6 +19,8 @@ from ticket_contracts.transfers import Cause, ContextPackage
 
 GROUP = "group"
 """The candidate of a routing rule that stands for the queue of the source's group."""
+RESERVED = frozenset({"source", "default", "correction", "taxonomy"})
+"""What a `Judgement` calls the reasons that are no rules."""
 INTERNAL = "internal"
 """The principal of `replies.internal`: no partner may have its name."""
 
@@ -160,6 +162,10 @@ def _classification(agreement: Agreement) -> Iterator[Finding]:
         here = (*path, "rules", number)
         yield from _set_words(agreement, here, rule.category, rule.impact, rule.urgency)
         yield from _lexicon(here, rule)
+        if rule.name in RESERVED:
+            yield Finding(
+                (*here, "name"), f"{rule.name!r} stands for something else in evidence", "give the rule another name"
+            )
         if not _sets(rule):
             yield Finding(
                 here,

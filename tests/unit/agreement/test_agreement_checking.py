@@ -109,6 +109,7 @@ def first_rule(name: str, **when: object) -> Change:
         (put("classification", "defaults", "impact", value="none"), "classification.defaults.impact", "no impact"),
         (put("classification", "rules", 0, "category", value="fish"), "classification.rules[0].category",
          "no category"),
+        (put("classification", "rules", 0, "name", value="source"), "classification.rules[0].name", "something else"),
         (put("classification", "rules", 0, "urgency", value="now"), "classification.rules[0].urgency", "no urgency"),
         (put("classification", "rules", 0, "text", value={"any": ["p*ish"]}),
          "classification.rules[0].text.any[0]", "inside"),

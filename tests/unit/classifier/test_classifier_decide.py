@@ -152,6 +152,13 @@ def test_a_correction_wins_over_everything_and_the_rest_is_judged_as_before() ->
     assert found.confidence == 1.0
 
 
+def test_a_corrected_impact_is_worth_more_than_the_sources_priority() -> None:
+    said = {"source": "servicenow", "impact": "low", "urgency": "low", "priority": "P5"}
+    assert verdict("", "", **said).outcome.priority == "P5"
+    assert verdict("", "", Correction("f1", impact="high"), **said).outcome.priority == "P3"
+    assert verdict("", "", Correction("f1", kind="problem"), **said).outcome.priority == "P5"
+
+
 def test_of_two_corrections_each_speaks_for_its_fields_and_the_later_for_both() -> None:
     outcome = verdict(
         "vpn", "", Correction("f1", category="wifi", kind="problem"), Correction("f2", kind="change", urgency="high")

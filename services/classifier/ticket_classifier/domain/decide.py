@@ -5,11 +5,11 @@ authoritative, the agreement's rules, the source where it is not authoritative, 
 is a contest instead:
 
 - Each rule that holds, and the source's own category, speaks for a category with a confidence; several that speak for
-one add up as independent evidence does, 1 - (1 - a)(1 - b).
+  one add up as independent evidence does, 1 - (1 - a)(1 - b).
 - The best wins; half of the strongest rival's confidence is taken off, a rival being a category that neither contains
-the winner nor lies in it.
+  the winner nor lies in it.
 - Below the agreement's threshold the nearest category above that reaches it is taken (`vpn` or `wifi`: the network);
-where none does, the ticket is for people to triage, with the best candidates.
+  where none does, the ticket is for people to triage, with the best candidates.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ticket_contracts.tickets import Feedback, Kind, TicketNormalized
 SOURCE: Final = "source"
 DEFAULT: Final = "default"
 CORRECTION: Final = "correction"
-MATRIX: Final = "matrix"
+TAXONOMY: Final = "taxonomy"
 ABSTAINED: Final = "protocol:abstained"
 """The decision's rule when people must say what it is about."""
 
@@ -85,7 +85,7 @@ def _decide(asked: Asked, corrections: Sequence[Correction], policy: Policy) -> 
     kind = judge.field("kind", corrected.kind, asked.kind, defaults.kind)
     priority: str = policy.priorities[impact][urgency]
     said = _priority(asked.priority) if "priority" in wins else None
-    if said is not None:
+    if said is not None and corrected.impact is None and corrected.urgency is None:
         priority = said
         judge.found.append(Judgement(field="priority", rule=SOURCE, confidence=1.0))
     flags = judge.flags(matches, asked.vip)
@@ -98,7 +98,7 @@ def _decide(asked: Asked, corrections: Sequence[Correction], policy: Policy) -> 
     if automated:
         flags.add("automation")
         tier = 0
-        judge.found.append(Judgement(field="tier", rule="taxonomy", confidence=category.confidence))
+        judge.found.append(Judgement(field="tier", rule=TAXONOMY, confidence=round(category.confidence, 3)))
     else:
         tier = judge.tier(defaults.tier)
     return Verdict(
