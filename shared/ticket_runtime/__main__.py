@@ -7,6 +7,7 @@ import asyncio
 import base64
 import getpass
 import json
+import logging
 import sys
 from typing import Any
 
@@ -34,6 +35,7 @@ ticket, nothing is sent and the dead letter is recorded as superseded, for an ol
 def main(arguments: list[str] | None = None) -> int:
     """0: done. 1: nothing there, or no broker. 2: wrong usage."""
     options = _parser().parse_args(arguments)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what a person needs of it is said below
     try:
         return asyncio.run(_run(options))
     except KafkaConnectionError:

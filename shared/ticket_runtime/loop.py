@@ -108,6 +108,11 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error)
 
+    @property
+    def runners(self) -> list[TaskRunner]:
+        """The tasks that this process has right now."""
+        return list(self._runners.values())
+
     # -- health
 
     def alive(self) -> Health:

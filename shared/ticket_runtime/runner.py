@@ -144,6 +144,11 @@ class TaskRunner:
         )
 
     @property
+    def is_careful(self) -> bool:
+        """Whether a former owner ended without a word and its old batch is not worked off yet."""
+        return bool(self._careful)
+
+    @property
     def stuck_since(self) -> float | None:
         """Since when (unix time) nothing was committed although there is something to do."""
         return self._busy_since if self._inbox and not self._clock.streaming else None
