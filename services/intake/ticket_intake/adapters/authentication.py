@@ -39,7 +39,7 @@ class Secrets:
     restart; variables are those of the process's start."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
+        self._environment = {name: value.encode() for name, value in environment.items()}
         self._files: dict[str, tuple[int, bytes]] = {}
 
     def of(self, references: Sequence[Secret]) -> list[bytes]:
@@ -48,7 +48,7 @@ class Secrets:
 
     def _one(self, reference: Secret) -> bytes:
         if reference.env is not None:
-            return self._environment.get(reference.env, "").encode()
+            return self._environment.get(reference.env, b"")
         assert reference.file is not None
         try:
             changed = Path(reference.file).stat().st_mtime_ns
