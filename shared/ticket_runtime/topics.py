@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -32,7 +33,7 @@ async def create_topics(
     try:
         await _create(admin, prefix, wanted, partitions, live=live, replication=replication)
         expected = {prefix + topic.name: _count(topic, partitions) for topic in wanted}
-        _check(expected, await partition_counts(admin, expected))
+        _check(expected, await _once_known(admin, expected))
     finally:
         await admin.close()
 
@@ -70,6 +71,7 @@ async def add_missing_topics(bootstrap: str, prefix: str, agreements: Iterable[A
             for topic in topics.desk_topics(list(agreement.sources), list(agreement.queues), list(agreement.partners))
         }
         await _create(admin, prefix, list(wanted.values()), partitions, live=live, replication=-1)
+        await _once_known(admin, [prefix + name for name in wanted])
     finally:
         await admin.close()
 
@@ -80,12 +82,18 @@ async def partition_counts(admin: AIOKafkaAdminClient, names: Iterable[str] | No
     return {topic["topic"]: len(topic["partitions"]) for topic in described if not topic["error_code"]}
 
 
-def ticket_keyed(name: str) -> bool:
-    """Whether a topic of this name (without prefix) has the desk's one partition count."""
-    return name not in _SINGLE and name != topics.changelog("router")
+async def _once_known(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, int]:
+    """A topic is created by the controller, and a little later known to the broker that is asked for it."""
+    wanted = set(names)
+    async with asyncio.timeout(_KNOWN_SECONDS):
+        while True:
+            counts = await partition_counts(admin, wanted)
+            if wanted <= set(counts):
+                return counts
+            await asyncio.sleep(0.05)
 
 
-_SINGLE = frozenset({topics.ARTICLES, topics.AGREEMENT, topics.TIME, topics.PROGRESS})
+_KNOWN_SECONDS = 30.0
 
 
 async def _create(
