@@ -200,7 +200,7 @@ class Edge:
             tags=["events"],
             summary="GLPI's challenge",
             response_class=Response,
-            responses={200: {"description": "The token's HMAC", "content": {"text/plain": {}}}, **_problems(400, 404)},
+            responses={200: {"description": "The token's HMAC", "content": {"text/plain": {}}}, **_problems(400, 404, 422)},
         )
 
     # --- requests
