@@ -65,6 +65,11 @@ def test_history_below_a_reply_is_quoted(head: str) -> None:
     assert "printer" not in found[0].words
 
 
+def test_history_is_known_where_html_lost_its_line_breaks() -> None:
+    found = parts("", "the vpn hangs. -----Original Message----- Von: Bo > the printer is fine > bye")
+    assert [(part.weight, "printer" in part.words) for part in found] == [(BODY, False), (QUOTED, True)]
+
+
 def test_quoted_lines_are_history_wherever_they_stand() -> None:
     found = parts("Re: help", "> the printer\nno, the vpn\n  > and the wifi\n")
     assert [part.weight for part in found] == [TITLE, BODY, QUOTED]

@@ -98,7 +98,7 @@ def _decide(asked: Asked, corrections: Sequence[Correction], policy: Policy) -> 
     if automated:
         flags.add("automation")
         tier = 0
-        judge.found.append(Judgement(field="tier", rule=TAXONOMY, confidence=round(category.confidence, 3)))
+        judge.found.append(Judgement(field="tier", rule=TAXONOMY, confidence=category.confidence))
     else:
         tier = judge.tier(defaults.tier)
     return Verdict(
@@ -106,7 +106,7 @@ def _decide(asked: Asked, corrections: Sequence[Correction], policy: Policy) -> 
             category.name, cast(Kind, kind), impact, urgency, priority, tier, sorted(flags), category.abstained
         ),
         rule=ABSTAINED if category.abstained else category.rule,
-        confidence=round(category.confidence, 3),
+        confidence=category.confidence,
         evidence=[*category.evidence, *judge.found],
         candidates=category.candidates,
     )
@@ -168,7 +168,7 @@ def _contest(voices: list[_Voice], policy: Policy) -> _Category:
     scores = {category: 1 - left for category, left in missing.items()}  # in the order of the agreement's rules
     ranked = sorted(scores, key=lambda name: (-scores[name], -len(policy.ancestors[name])))
     best = ranked[0]
-    confidence = scores[best] - _rival(best, scores, policy) / 2
+    confidence = round(scores[best] - _rival(best, scores, policy) / 2, 3)
     winner = best
     if confidence < policy.abstain_below:
         above = _above(best, scores, policy)
@@ -200,7 +200,7 @@ def _above(name: str, scores: dict[str, float], policy: Policy) -> tuple[str, fl
         for other, score in scores.items():
             if upper in ancestors[other]:
                 missing *= 1 - score
-        confidence = 1 - missing - _rival(upper, scores, policy) / 2
+        confidence = round(1 - missing - _rival(upper, scores, policy) / 2, 3)
         if confidence >= policy.abstain_below:
             return upper, confidence
     return None

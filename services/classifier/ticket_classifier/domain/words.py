@@ -19,9 +19,9 @@ _TOKEN = re.compile(r"[^\W_]+|[.,;:!?]|\n\s*\n")
 _NOT_PROSE = re.compile(r"https?://\S+|[^\s@]{1,64}@[^\s@]{1,255}|[A-Za-z0-9+/=]{60,}")
 _QUOTED_LINE = re.compile(r"^[ \t]*>.*$", re.MULTILINE)
 _REPLY_HEAD = re.compile(
-    r"^(?:-{2,} ?(?:original message|forwarded message|ursprungliche nachricht|weitergeleitete nachricht|"
-    r"message d.origine|message transfere|mensaje original|mensaje reenviado).*"
-    r"|_{10,}|-- ?"
+    r"-{2,} ?(?:original message|forwarded message|ursprungliche nachricht|weitergeleitete nachricht|"
+    r"message d.origine|message transfere|mensaje original|mensaje reenviado)"  # also where HTML lost its line breaks
+    r"|^(?:_{10,}|-- ?"
     r"|(?:on|am|le|el) .{4,120}(?:wrote|schrieb.{0,60}|a ecrit|escribio) ?:"
     r"|(?:from|von|de) ?:.*\n(?:.*\n)?(?:sent|date|gesendet|datum|envoye|enviado|to|an|a|para) ?:.*)$",
     re.MULTILINE,
