@@ -79,7 +79,7 @@ async def _still_works(desk: Desk, external: str) -> None:
         desk, json.dumps({"id": external, "title": "Outlook does not start", "status": "new"}).encode()
     )
     assert answer.status_code == 202, answer.text
-    await _eventually(desk, topics.ROUTED, lambda record: record.key == f"generic:default:{external}".encode())
+    await _eventually(desk, topics.ROUTED, lambda record: record.key == f"generic:main:{external}".encode())
 
 
 async def test_e2e_live_a_ticket_sent_by_http_arrives_with_an_owner(desk: Desk) -> None:
@@ -89,12 +89,12 @@ async def test_e2e_live_a_ticket_sent_by_http_arrives_with_an_owner(desk: Desk) 
     until = time.monotonic() + 30
     async with httpx.AsyncClient(trust_env=False) as client:
         while True:
-            owners = await client.get(f"{desk.endpoints['handoff']}/v1/tickets/generic:default:LIVE-1/owners")
+            owners = await client.get(f"{desk.endpoints['handoff']}/v1/tickets/generic:main:LIVE-1/owners")
             if owners.status_code == 200 and any(t["state"] == "offered" for t in owners.json().get("transfers", [])):
                 break
             assert time.monotonic() < until, owners.text
             await asyncio.sleep(0.2)
-        clocks = await client.get(f"{desk.endpoints['sla']}/v1/tickets/generic:default:LIVE-1/clocks")
+        clocks = await client.get(f"{desk.endpoints['sla']}/v1/tickets/generic:main:LIVE-1/clocks")
     assert clocks.status_code == 200
     assert "resolution" in clocks.text
 
@@ -169,8 +169,8 @@ async def test_e2e_live_a_value_from_a_future_schema_is_read_or_kept(desk: Desk)
     try:
         await producer.send_and_wait(
             topics.NORMALIZED,
-            b'{"ticket": "generic:default:FUTURE", "ticket_version": "seven"}',
-            key=b"generic:default:FUTURE",
+            b'{"ticket": "generic:main:FUTURE", "ticket_version": "seven"}',
+            key=b"generic:main:FUTURE",
             headers=[
                 ("ce_type", b"relaydesk.ticket.normalized.v1"),
                 ("ce_id", b"0" * 32),

@@ -244,7 +244,7 @@ def _addresses(console: Console, desk: desks.Desk) -> None:
     send = f"curl -sS -H 'content-type: application/json' -d '{ticket}'"
     for line in (
         f"  {send} {desk.endpoints['intake']}/v1/sources/generic/events",
-        f"  curl -sS {desk.endpoints['desk']}/v1/tickets/generic:default:DEMO-1/owners",
+        f"  curl -sS {desk.endpoints['desk']}/v1/tickets/generic:main:DEMO-1/owners",
     ):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print("\nCtrl-C stops everything.")
