@@ -12,7 +12,6 @@ from ticket_contracts import topics
 from ticket_contracts.agreement import Published
 from ticket_contracts.agreement.calendars import compile_calendars
 from ticket_contracts.classification import TicketClassified
-from ticket_contracts.cloudevents import encode
 from ticket_contracts.ids import event_id
 from ticket_contracts.routing import TicketRouted
 from ticket_contracts.sla import ClockEvent
@@ -87,14 +86,6 @@ class Held:
     partition: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """A step for the audit trail: the event, its type and its bytes."""
-
-    event: TransferEvent
-    body: bytes
-
-
 @dataclass(slots=True)
 class Changes:
     """What the decisions of a batch came to, each ticket's last state once: what the shell writes.
@@ -108,7 +99,7 @@ class Changes:
     closed: dict[tuple[str, int, int], Closing] = field(default_factory=dict)
     transfers: dict[str, tuple[str, TransferState]] = field(default_factory=dict)
     packages: list[tuple[str, int, str, str, bytes]] = field(default_factory=list)
-    steps: list[Sealed] = field(default_factory=list)
+    steps: list[TransferEvent] = field(default_factory=list)
 
     def add(self, ticket: str, held: Held, decision: Decision) -> None:
         self.tickets[ticket] = held
@@ -118,9 +109,9 @@ class Changes:
             self.closed[ticket, closing.episode, closing.number] = closing
         for transfer in decision.transfers.values():
             self.transfers[transfer.id] = (ticket, transfer)
-        for transfer_id, attempt, digest, content in decision.packages:
-            self.packages.append((transfer_id, attempt, ticket, digest, encode(content)))
-        self.steps += [Sealed(event, encode(event)) for _, event in decision.events if isinstance(event, TransferEvent)]
+        for transfer_id, attempt, digest, body in decision.packages:
+            self.packages.append((transfer_id, attempt, ticket, digest, body))
+        self.steps += [event for _, event in decision.events if isinstance(event, TransferEvent)]
 
 
 class HandoffWork:

@@ -22,6 +22,7 @@ from ticket_handoff.adapters.engine import LedgerLoop, LedgerProducer
 from ticket_handoff.adapters.relay import Relay
 from ticket_handoff.adapters.store import Numbered, Superseded
 from ticket_handoff.domain.decision import Refused
+from ticket_handoff.handlers import Changes
 from ticket_runtime.outputs import Message
 from unit.handoff.handoff_desk import faults, normalized
 
@@ -225,15 +226,17 @@ async def test_a_crash_neither_loses_nor_doubles(desk: LedgerDesk, where: str) -
 
 async def test_two_owners_of_a_partition_cannot_both_write(desk: LedgerDesk) -> None:
     """One was frozen past its session and woke: what it goes on with is another's by now, and the database says so."""
-    partition = 0
-    async with desk.running():
-        at = (await desk.store.positions(partition, [topics.NORMALIZED]))[topics.NORMALIZED][0]
-    async with desk.store.transaction() as connection:
-        await desk.store.advance(connection, partition, {topics.NORMALIZED: (at, at + 7, "")})
-    with pytest.raises(Superseded):
+
+    async def move(before: int, after: int) -> None:
         async with desk.store.transaction() as connection:
-            await desk.store.advance(connection, partition, {topics.NORMALIZED: (at, at + 1, "")})
-    assert (await desk.store.positions(partition, [topics.NORMALIZED]))[topics.NORMALIZED][0] == at + 7
+            moves = {topics.NORMALIZED: (before, after, "")}
+            await desk.store.write(connection, Changes(), [], {}, 0, moves)
+
+    at = (await desk.store.positions(0, [topics.NORMALIZED]))[topics.NORMALIZED][0]
+    await move(at, at + 7)
+    with pytest.raises(Superseded):
+        await move(at, at + 1)
+    assert (await desk.store.positions(0, [topics.NORMALIZED]))[topics.NORMALIZED][0] == at + 7
 
 
 async def test_partitions_move_between_processes(desk: LedgerDesk) -> None:

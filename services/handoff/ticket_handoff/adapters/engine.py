@@ -117,8 +117,7 @@ class LedgerProducer(Relay):
     ) -> None:
         async with asyncio.timeout(self._settings.commit_seconds):
             connection = self._connection or await self._begin()
-            appended = await self._store.write(connection, changes, messages, self._salts)
-            await self._store.advance(connection, self._partition, moves)
+            appended = await self._store.write(connection, changes, messages, self._salts, self._partition, moves)
             await self._end()
         self._at |= {topic: after for topic, (_, after, _) in moves.items()}
         self.appended(appended.pop(self._partition, ()))

@@ -42,9 +42,11 @@ _QUESTIONS: Final[dict[Cause, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """missing: parts that the agreement requires for this cause, and that are empty."""
+    """body: its canonical JSON. digest: the SHA-256 of that, 64 hex digits: what an acknowledgement repeats. missing:
+    parts that the agreement requires for this cause, and that are empty."""
 
     content: ContextPackage
+    body: bytes
     digest: str
     missing: list[str]
 
@@ -78,12 +80,8 @@ def build(
         question=transfer.question or _QUESTIONS.get(transfer.cause, ""),
     )
     missing = [part for part in terms.agreement.required_parts(transfer.cause) if not _present(content, part)]
-    return Package(content, digest(content), missing)
-
-
-def digest(content: ContextPackage) -> str:
-    """SHA-256 of the canonical JSON, 64 hex digits: what an acknowledgement repeats."""
-    return sha256(encode(content)).hexdigest()
+    body = encode(content)
+    return Package(content, body, sha256(body).hexdigest(), missing)
 
 
 def _present(content: ContextPackage, part: str) -> bool:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from ticket_contracts.cloudevents import Event
-from ticket_contracts.transfers import Cause, ContextPackage
+from ticket_contracts.transfers import Cause
 from ticket_handoff.domain.ledger import Ledger, OwnerKind, Status, Texts
 
 
@@ -77,7 +77,7 @@ class Decision:
     opened: list[Interval] = field(default_factory=list)
     closed: list[Closing] = field(default_factory=list)
     transfers: dict[str, TransferState] = field(default_factory=dict)
-    packages: list[tuple[str, int, str, ContextPackage]] = field(default_factory=list)
+    packages: list[tuple[str, int, str, bytes]] = field(default_factory=list)
     answer: Answer | None = None
 
 

@@ -552,7 +552,7 @@ class _Course:
                 ),
             )
         )
-        self.decision.packages.append((transfer.id, transfer.attempt, package.digest, package.content))
+        self.decision.packages.append((transfer.id, transfer.attempt, package.digest, package.body))
         if destination.final:
             self._accept(transfer, offer, receiver, receiver, kind="automatic")
         elif self._counts(transfer, destination):
