@@ -1,0 +1,206 @@
+"""The router's processes on a real broker: killed and frozen while they work, their loads and caps stay exact."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from runtime_kafka import KafkaDesk, until
+from ticket_contracts import topics
+from ticket_contracts.agreement.publishing import record_of
+from ticket_contracts.cloudevents import Event, Trace, ce_id, headers, instant_text
+from ticket_contracts.routing import TicketRouted
+from unit.router.router_desk import ALL_DAYS, MONDAY, agreement, classified, hours, normalized, published
+
+WAVE = 500
+"""Tickets that come at once; a fault strikes while they are worked off."""
+SESSION = 6.0
+MADE = published(
+    agreement(
+        calendars={"always": {"zone": "Asia/Manila", "hours": hours(("00:00", "24:00"), days=ALL_DAYS)}},
+        partners={"nightwatch": {"calendar": "always", "caps": {"daily": 9000, "monthly": 9000}}},
+        queues={"desk": {"calendar": None, "capacity": None, "overflow": None}},
+        routing={
+            "rules": [
+                {"name": "outside", "when": {"tier": [3]}, "to": ["night-desk"]},
+                {"name": "inside", "to": ["desk"]},
+            ]
+        },
+    )
+)
+
+
+class Processes:
+    """Two routers, as a supervisor would keep them: one decides, the other stands by."""
+
+    def __init__(self, desk: KafkaDesk, log: Path) -> None:
+        self._environment = {
+            **os.environ,
+            "RELAYDESK_BOOTSTRAP": desk.bootstrap,
+            "RELAYDESK_TOPIC_PREFIX": desk.prefix,
+            "RELAYDESK_SESSION_SECONDS": str(SESSION),
+            "RELAYDESK_BATCH": "64",
+        }
+        self._log = log.open("ab")
+        self.running: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "ticket_router", "serve"]
+        self.running.append(subprocess.Popen(command, env=self._environment, stdout=self._log, stderr=self._log))
+
+    def keep_two(self) -> None:
+        """Starts anew what has ended."""
+        self.running = [process for process in self.running if process.poll() is None]
+        while len(self.running) < 2:
+            self.start()
+
+    def stop(self) -> None:
+        for process in self.running:
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+        for process in self.running:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+            process.kill()
+        self._log.close()
+
+
+@pytest.fixture
+async def desk(kafka_bootstrap: str, topic_prefix: str) -> AsyncIterator[KafkaDesk]:
+    made = MADE.agreement
+    wanted = topics.desk_topics(made.sources, list(made.queues), list(made.partners))
+    known = {topics.TIME, topics.PROGRESS}
+    wanted = [t for t in wanted if t.name not in known and not t.name.endswith(topics.DEAD_LETTER)]
+    async with KafkaDesk(kafka_bootstrap, topic_prefix, partitions=4).connected(wanted) as connected:
+        key, value, said = record_of(MADE, MONDAY)
+        await connected.send(topics.AGREEMENT, value, key, headers=said)
+        yield connected
+
+
+@pytest.fixture
+def processes(desk: KafkaDesk, tmp_path: Path) -> Iterator[Processes]:
+    kept = Processes(desk, tmp_path / "routers.log")
+    try:
+        yield kept
+    finally:
+        kept.stop()
+
+
+async def tell(desk: KafkaDesk, topic: str, event: Event) -> None:
+    own = ce_id(event)
+    said = headers(own, event.TYPE, "/test", event.ticket, instant_text(event.decided_for), Trace(own, own, ""))
+    await desk.producer.send(desk.prefix + topic, msgspec.json.encode(event), event.ticket.encode(), headers=said)
+
+
+async def wave(desk: KafkaDesk, number: int) -> None:
+    """Both halves of every ticket, some classified long before or after they are normalized."""
+    halves: list[tuple[str, Event]] = []
+    for ticket_number in range(number * WAVE, (number + 1) * WAVE):
+        at = MONDAY + timedelta(seconds=ticket_number % 600)
+        ticket = f"servicenow:main:INC{ticket_number:05}"
+        tier = 3 if ticket_number % 3 else 1
+        halves.append((topics.NORMALIZED, normalized(at=at, ticket=ticket)))
+        halves.append((topics.CLASSIFIED, classified(at=at, ticket=ticket, agreement_version=MADE.version, tier=tier)))
+    Random(number).shuffle(halves)
+    for topic, half in halves:
+        await tell(desk, topic, half)
+    await desk.producer.flush()
+
+
+class Growth:
+    """Watches `tickets.routed` grow; quick, so that a fault strikes in the middle of a wave."""
+
+    def __init__(self, desk: KafkaDesk) -> None:
+        self._reader = AIOKafkaConsumer(bootstrap_servers=desk.bootstrap)
+        self._partitions = [TopicPartition(desk.prefix + topics.ROUTED, p) for p in range(desk.partitions)]
+
+    async def __aenter__(self) -> Growth:
+        await self._reader.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._reader.stop()
+
+    async def offsets(self) -> int:
+        """The sum of its ends, transaction markers included."""
+        return sum((await self._reader.end_offsets(self._partitions)).values())
+
+
+async def decided(desk: KafkaDesk) -> list[TicketRouted]:
+    return [msgspec.json.decode(r.value, type=TicketRouted) for r in await desk.read(topics.ROUTED)]
+
+
+def kill(processes: Processes) -> None:
+    for process in processes.running:
+        process.kill()
+        process.wait()
+
+
+async def freeze(processes: Processes) -> None:
+    """Both stand still past the session's end, and wake as zombies while a third has taken over."""
+    frozen = list(processes.running)
+    for process in frozen:
+        process.send_signal(signal.SIGSTOP)
+    processes.start()
+    await asyncio.sleep(SESSION + 1)
+    for process in frozen:
+        process.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        pytest.param(["kill"], id="a kill"),
+        pytest.param(["kill", "kill", "freeze", "kill"], id="kills and a freeze", marks=pytest.mark.long),
+    ],
+)
+async def test_loads_and_caps_stay_exact(desk: KafkaDesk, processes: Processes, faults: list[str]) -> None:
+    expected = WAVE * len(faults)
+    async with Growth(desk) as growth:
+        for number, fault in enumerate(faults):
+            before = await growth.offsets()
+            await wave(desk, number)
+
+            async def at_work(before: int = before) -> bool:
+                processes.keep_two()
+                return await growth.offsets() > before + 20
+
+            await until(at_work, 90)
+            if fault == "kill":
+                kill(processes)
+                assert len(await decided(desk)) < (number + 1) * WAVE, "the fault struck pending work"
+            else:
+                await freeze(processes)
+
+    async def done() -> bool:
+        processes.keep_two()
+        return len(await decided(desk)) >= expected
+
+    await until(done, 240)
+    found = await decided(desk)
+    assert len(found) == expected
+    assert {e.ticket for e in found} == {f"servicenow:main:INC{n:05}" for n in range(expected)}
+    assert {e.decision for e in found} == {1}
+    seen: dict[str, list[Any]] = {"desk": [], "night-desk": []}
+    for event in found:
+        seen[event.queue].append(event.inputs.loads[event.queue])
+    outside = len(seen["night-desk"])
+    assert sorted(seen["desk"]) == list(range(expected - outside)), "each reservation saw the ones before it, once"
+    assert sorted(seen["night-desk"]) == list(range(outside))
+    taken = [e.inputs.taken["nightwatch"] for e in found if e.support_model == "partner"]
+    assert sorted(taken) == [[n, n, n] for n in range(outside)]
+    notices = [r for queue in seen for r in await desk.read(topics.queue(queue))]
+    assert len(notices) == expected
