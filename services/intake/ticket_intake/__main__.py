@@ -17,6 +17,7 @@ import msgspec
 from ticket_contracts import topics
 from ticket_contracts.cloudevents import instant_text, parse_instant
 from ticket_intake import documents
+from ticket_intake.adapters.alone import run_edge
 from ticket_intake.adapters.edge import Edge, EdgeLimits, kafka_producer
 from ticket_intake.documents import Document, DocumentError
 from ticket_intake.domain import instants, language, merge
@@ -74,6 +75,13 @@ def main(arguments: list[str] | None = None) -> int:
         "sources are open.",
     )
 
+    commands.add_parser(
+        "edge",
+        help="run the HTTP edge alone, beside processes that serve",
+        description="Runs the HTTP edge alone until SIGTERM. It stays while the broker is away and answers 503, where "
+        "`serve` ends with its transactions and is started again.",
+    )
+
     normalize = commands.add_parser(
         "normalize",
         help="read messages offline and print the tickets they mean",
@@ -102,6 +110,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "serve":
             return serve()
+        if options.command == "edge":
+            settings = Settings()
+            return run_edge(_edge(settings, _documents(settings)), settings)
         if options.command == "normalize":
             return _normalize(options)
         return {"list": _list, "show": _show, "check": _check}[options.action](options)
@@ -112,23 +123,32 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
 
 
-def serve() -> int:
-    """Runs the service; returns its exit code."""
-    settings = Settings()
+def _documents(settings: Settings) -> dict[str, Document]:
     known = {name: documents.load(name) for name in documents.shipped()}
     for file in settings.files():
         document = documents.load(file)
         known[document.source] = document
-    compiled = {name: document.compile() for name, document in known.items()}
-    language.load()
+    return known
+
+
+def _edge(settings: Settings, known: dict[str, Document]) -> Edge:
     limits = EdgeLimits()
-    edge = Edge(
+    return Edge(
         known,
         os.environ,
         make_producer=lambda: kafka_producer(settings.bootstrap, limits.send_seconds),
         topic_prefix=settings.topic_prefix,
         limits=limits,
     )
+
+
+def serve() -> int:
+    """Runs the service; returns its exit code."""
+    settings = Settings()
+    known = _documents(settings)
+    compiled = {name: document.compile() for name, document in known.items()}
+    language.load()
+    edge = _edge(settings, known)
 
     def inputs(agreements: Agreements) -> list[str]:
         """A source that any version names is read, with or without a document: what comes there ends somewhere."""

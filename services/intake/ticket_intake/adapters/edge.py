@@ -142,7 +142,7 @@ class Edge:
             for name, document in documents.items()
         }
         self._make_producer, self._prefix = make_producer, topic_prefix
-        self._open: frozenset[str] = frozenset()
+        self._open: frozenset[str] | None = None
         self._limits = limits or EdgeLimits()
         self._in_flight = 0
         self._bytes = 0
@@ -154,6 +154,11 @@ class Edge:
         """The desk's sources: those that have a topic. To the others the edge answers 404, for a message must not make
         a topic that nobody reads."""
         self._open = frozenset(sources)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the desk's sources are known."""
+        return self._open is not None
 
     def observe(self, registry: CollectorRegistry | None) -> None:
         """Registers the metrics, once."""
@@ -200,7 +205,10 @@ class Edge:
             tags=["events"],
             summary="GLPI's challenge",
             response_class=Response,
-            responses={200: {"description": "The token's HMAC", "content": {"text/plain": {}}}, **_problems(400, 404, 422)},
+            responses={
+                200: {"description": "The token's HMAC", "content": {"text/plain": {}}},
+                **_problems(400, 404, 422, 503),
+            },
         )
 
     # --- requests
@@ -208,28 +216,28 @@ class Edge:
     async def receive(self, request: Request, source: Annotated[str, Path(max_length=64)]) -> Response:
         """Accepts one event as it is. 202 means that it is on `inbound.<source>`, on all in-sync replicas; what it
         means is decided afterwards, and a body that nobody understands becomes a dead letter."""
-        known = self._known(source)
-        answer = (
-            _problem(request, 404, "no such source is open here; the agreement names the desk's sources")
-            if known is None
-            else await self._accept(request, source, known)
-        )
-        if self._requests is not None and known is not None:
+        known = self._known(request, source)
+        answer = known if isinstance(known, Response) else await self._accept(request, source, known)
+        if self._requests is not None and answer is not known:
             self._requests.labels(source, str(answer.status_code)).inc()
         return answer
 
     async def challenge(self, request: Request, source: Annotated[str, Path(max_length=64)]) -> Response:
         """Answers the challenge by which a tool makes sure that it talks to somebody who has the secret."""
-        known = self._known(source)
-        if known is None:
-            return _problem(request, 404, "no such source is open here; the agreement names the desk's sources")
+        known = self._known(request, source)
+        if isinstance(known, Response):
+            return known
         answer = known.verifier.answer(request.query_params)
         if answer is None:
             return _problem(request, 400, "no challenge that this source answers; events are sent with POST")
         return Response(answer, media_type="text/plain")
 
-    def _known(self, source: str) -> _Source | None:
-        return self._sources.get(source) if source in self._open else None
+    def _known(self, request: Request, source: str) -> _Source | Response:
+        if self._open is None:
+            detail = "the agreement, which names the desk's sources, has not been read yet; send it again"
+            return _problem(request, 503, detail, {"Retry-After": "5"})
+        known = self._sources.get(source) if source in self._open else None
+        return known or _problem(request, 404, "no such source is open here; the agreement names the desk's sources")
 
     async def _accept(self, request: Request, name: str, source: _Source) -> Response:
         headers = request.headers

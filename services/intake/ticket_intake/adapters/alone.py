@@ -1,0 +1,101 @@
+"""The edge as a process of its own, for a desk that must answer tools while the broker is away: the service's process
+ends with its transactions and is started again, this one stays and says 503."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from typing import Final
+
+import msgspec
+import uvloop
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from ticket_contracts import topics
+from ticket_contracts.agreement import parse_published
+from ticket_intake.adapters.edge import Edge
+from ticket_runtime.http import Health, Server, make_app
+from ticket_runtime.logs import configure_logs, logger
+from ticket_runtime.metrics import Metrics
+from ticket_runtime.settings import RuntimeSettings
+
+_PAUSE_SECONDS: Final = 1.0
+_STOPPED, _UNFIT = 0, 2
+
+log = logger(__name__)
+
+
+def run_edge(edge: Edge, settings: RuntimeSettings) -> int:
+    """Serves until SIGTERM or SIGINT; returns the exit code."""
+    configure_logs("intake-edge", settings.log_level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(edge, settings))
+
+
+async def _serve(edge: Edge, settings: RuntimeSettings) -> int:
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    try:
+        listener = socket.create_server((settings.http_host, settings.http_port))
+    except OSError as error:
+        where = f"{settings.http_host}:{settings.http_port}"
+        log.error("cannot run", reason=f"cannot listen on {where} ({error.strerror}): set RELAYDESK_HTTP_PORT")
+        return _UNFIT
+    metrics = Metrics("intake-edge")
+    edge.observe(metrics.registry)
+    app = make_app("intake-edge", metrics, lambda: Health(True), lambda: _ready(edge))
+    edge.install(app)
+    server = Server(app)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    following = asyncio.create_task(_follow(edge, settings))
+    host, port = listener.getsockname()[:2]
+    if settings.endpoint_file is not None:
+        part = settings.endpoint_file.with_name(settings.endpoint_file.name + ".part")
+        part.write_bytes(msgspec.json.encode({"http": f"http://{host}:{port}"}))
+        part.replace(settings.endpoint_file)
+    log.info("listening", address=f"http://{host}:{port}")
+    try:
+        await asyncio.wait({asyncio.create_task(stopped.wait()), following, serving}, return_when="FIRST_COMPLETED")
+        if following.done():
+            following.result()
+        return _STOPPED
+    finally:
+        following.cancel()
+        server.should_exit = True
+        await asyncio.gather(following, serving, return_exceptions=True)
+
+
+def _ready(edge: Edge) -> Health:
+    return Health(edge.is_open, "" if edge.is_open else "no agreement has been read yet")
+
+
+async def _follow(edge: Edge, settings: RuntimeSettings) -> None:
+    """Opens the sources that any version of the agreement names, as they are published; a broker that is away is waited
+    for."""
+    sources: set[str] = set()
+    partition = TopicPartition(settings.topic_prefix + topics.AGREEMENT, 0)
+    while True:
+        reader = AIOKafkaConsumer(
+            bootstrap_servers=settings.bootstrap,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+        )
+        try:
+            await reader.start()
+            reader.assign([partition])
+            await reader.seek_to_beginning(partition)
+            async for record in reader:
+                if record.value is not None:
+                    sources.update(parse_published(record.value).agreement.sources)
+                    edge.open(sources)
+        except (KafkaError, OSError) as error:
+            log.warning("no agreement to be read now", reason=f"{type(error).__name__}: {error}")
+        finally:
+            with contextlib.suppress(KafkaError, OSError):
+                await reader.stop()
+        await asyncio.sleep(_PAUSE_SECONDS)
