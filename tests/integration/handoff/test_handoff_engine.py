@@ -211,8 +211,9 @@ class CrashingLoop(LedgerLoop):
 
 @pytest.mark.parametrize("where", ["before", "after", "in kafka"])
 async def test_a_crash_neither_loses_nor_doubles(desk: LedgerDesk, where: str) -> None:
-    expected = tickets(60)
-    for number, skip in enumerate((0, 2, 1)):
+    """Twice: at the third death of a process on one message the runtime would give that message up."""
+    expected = tickets(40)
+    for number, skip in enumerate((0, 2)):
         await desk.begin(expected[20 * number : 20 * number + 20], NOW)
         CrashingProducer.where, CrashingProducer.skip, CrashingProducer.crashed = where, skip, False
         with contextlib.suppress(Crash):
