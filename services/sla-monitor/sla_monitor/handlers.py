@@ -14,6 +14,7 @@ import msgspec
 
 from sla_monitor.domain import clocks, transfers
 from sla_monitor.domain.due import DueQueue
+from sla_monitor.domain.packing import Packing, due_of
 from sla_monitor.domain.rules import Rules
 from sla_monitor.domain.state import (
     FIELDS,
@@ -24,9 +25,6 @@ from sla_monitor.domain.state import (
     Standing,
     Ticket,
     Waiting,
-    due_of,
-    pack,
-    unpack,
 )
 from ticket_contracts import topics
 from ticket_contracts.agreement import Published
@@ -64,6 +62,8 @@ _FACTS_OF = {
     **{name: (name,) for name in ("status", "channel", "customer", "language", "group", "service")},
 }
 """Field of the normalized ticket -> the facts that come of it."""
+_WORD_KEY = b"~word:"
+"""Of a word of the packing, with its number."""
 _AGREEMENT_KEY = b"~agreement"
 """Of the record of state that says which agreement running clocks were last brought to; no ticket's id looks like
 it.
@@ -187,6 +187,7 @@ class SlaWork:
     def __init__(self, agreements: Agreements, present: Callable[[], datetime | None] = _always_replaying) -> None:
         self._book = Rulebook(agreements)
         self.present = present
+        self._packing = Packing()
         self._tickets: dict[str, bytes] = {}
         self._queue: DueQueue | None = None
         self._followed: str | None = None
@@ -202,6 +203,9 @@ class SlaWork:
     def restore(self, key: bytes, value: bytes | None) -> None:
         if key == _AGREEMENT_KEY:
             self._followed = value.decode() if value is not None else None
+        elif key.startswith(_WORD_KEY):
+            if value is not None:
+                self._packing.learn(int(key.removeprefix(_WORD_KEY)), value.decode())
         elif value is None:
             self._tickets.pop(key.decode(), None)
         else:
@@ -224,7 +228,7 @@ class SlaWork:
         queue = self._due_queue()
         while (first := queue.first()) is not None and first[0] <= until:
             due, name = first
-            ticket, events = clocks.fire(name, unpack(self._tickets[name]), due, self._book)
+            ticket, events = clocks.fire(name, self._packing.unpack(self._tickets[name]), due, self._book)
             self._finish(name, ticket, events, out, now)
 
     def next_due(self) -> datetime | None:
@@ -240,11 +244,11 @@ class SlaWork:
     def ticket(self, name: str) -> Ticket | None:
         """A copy of what is remembered of a ticket; None when it is not this task's."""
         packed = self._tickets.get(name)
-        return unpack(packed) if packed is not None else None
+        return self._packing.unpack(packed) if packed is not None else None
 
     def tickets(self) -> Iterator[tuple[str, Ticket]]:
         for name, packed in self._tickets.items():
-            yield name, unpack(packed)
+            yield name, self._packing.unpack(packed)
 
     # Inputs.
 
@@ -290,7 +294,7 @@ class SlaWork:
             flags,
         )
         ticket.early = [*ticket.early, judged]
-        self._apply(event.ticket, ticket, [], clocks.standing_of(ticket), cause, [], out)
+        self._apply(event.ticket, ticket, [], Standing(), cause, [], out)
 
     def _routed(self, record: Record, cause: str, out: Outputs) -> None:
         event = _routed.decode(_value(record))
@@ -325,7 +329,7 @@ class SlaWork:
 
     def _remembered(self, name: str) -> Ticket:
         packed = self._tickets.get(name)
-        return unpack(packed) if packed is not None else Ticket()
+        return self._packing.unpack(packed) if packed is not None else Ticket()
 
     def _before(self, name: str, ticket: Ticket, at: int) -> tuple[Ticket, list[ClockEvent]]:
         """What was due before an event of `at`, said under the versions that were known until then."""
@@ -376,7 +380,9 @@ class SlaWork:
             if present is not None and event.due_at is not None and present - event.due_at > LATE_AFTER:
                 event = msgspec.structs.replace(event, late=True)
             out.emit(topics.SLA_EVENTS, event)
-        packed = pack(ticket)
+        packed = self._packing.pack(ticket)
+        for number, word in self._packing.take_new():
+            out.store(_WORD_KEY + b"%d" % number, word.encode())
         out.store(name.encode(), packed)
         before = self._tickets.get(name)
         self._tickets[name] = packed
@@ -409,7 +415,7 @@ class SlaWork:
                 return
             if self._book.version(followed).recalculates:
                 for name, packed in list(self._tickets.items()):
-                    ticket, events = clocks.recalculate(name, unpack(packed), effective_us, self._book)
+                    ticket, events = clocks.recalculate(name, self._packing.unpack(packed), effective_us, self._book)
                     if events:
                         self._finish(name, ticket, events, out, None)
         out.store(_AGREEMENT_KEY, in_force.version.encode())

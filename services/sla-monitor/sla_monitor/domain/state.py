@@ -1,5 +1,4 @@
-"""What the monitor remembers of a ticket, in the form that it has in memory and in the changelog: packed, a few
-hundred bytes.
+"""What the monitor remembers of a ticket. It is packed in memory as in the changelog (`packing`), whence the arrays.
 
 Instants are integer unix seconds (UTC), unless a name ends in `_us` (microseconds).
 """
@@ -239,26 +238,3 @@ class Ticket(msgspec.Struct, array_like=True):
     waiting: list[Waiting] = []
     early: list[Judged] = []
     base: Base | None = None
-
-
-class _Head(msgspec.Struct, array_like=True):
-    due: int
-
-
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Ticket)
-_head = msgspec.msgpack.Decoder(_Head)
-
-
-def pack(ticket: Ticket) -> bytes:
-    return _encoder.encode(ticket)
-
-
-def unpack(packed: bytes) -> Ticket:
-    """Raises msgspec.DecodeError when it is not a packed ticket."""
-    return _decoder.decode(packed)
-
-
-def due_of(packed: bytes) -> int:
-    """When the ticket's next notice is due, 0 for never; without unpacking the rest."""
-    return _head.decode(packed).due
