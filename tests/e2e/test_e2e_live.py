@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from relaydesk_replay import desk as desks
@@ -19,15 +20,19 @@ from relaydesk_replay.desk import Desk
 from ticket_contracts import topics
 
 ROOT = Path(__file__).parents[2]
+KEYS: dict[str, dict[str, str]] = {}
+"""Bootstrap address of a desk -> the operator's headers."""
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.fixture(scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
     plan = desks.Plan(
         tmp_path_factory.mktemp("live"), ROOT / "deploy/agreements/default.yaml", datetime.now(UTC), ephemeral=True
     )
     async with desks.running(plan) as up:
+        key = (plan.directory / desks.OPERATOR_KEY).read_text().strip()
+        KEYS[up.bootstrap] = {"authorization": f"Bearer {key}"}
         yield up
 
 
@@ -87,10 +92,10 @@ async def test_e2e_live_a_ticket_sent_by_http_arrives_with_an_owner(desk: Desk) 
     assert answer.status_code == 202, answer.text
     assert answer.json()["id"]
     until = time.monotonic() + 30
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, headers=KEYS[desk.bootstrap]) as client:
         while True:
             owners = await client.get(f"{desk.endpoints['handoff']}/v1/tickets/generic:main:LIVE-1/owners")
-            if owners.status_code == 200 and any(t["state"] == "offered" for t in owners.json().get("transfers", [])):
+            if owners.status_code == 200 and any(t["status"] == "offered" for t in owners.json().get("transfers", [])):
                 break
             assert time.monotonic() < until, owners.text
             await asyncio.sleep(0.2)

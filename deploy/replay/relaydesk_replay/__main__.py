@@ -242,9 +242,10 @@ def _addresses(console: Console, desk: desks.Desk) -> None:
     ticket = '{"id": "DEMO-1", "title": "VPN drops every ten minutes", "text": "Since this morning, for all of us."}'
     console.print("\nSend a ticket, then watch it arrive:", highlight=False)
     send = f"curl -sS -H 'content-type: application/json' -d '{ticket}'"
+    watch = f'curl -sS -H "authorization: Bearer $(cat {RUN / "desk" / desks.OPERATOR_KEY})"'
     for line in (
         f"  {send} {desk.endpoints['intake']}/v1/sources/generic/events",
-        f"  curl -sS {desk.endpoints['desk']}/v1/tickets/generic:main:DEMO-1/owners",
+        f"  {watch} {desk.endpoints['desk']}/v1/tickets/generic:main:DEMO-1/owners",
     ):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print("\nCtrl-C stops everything.")

@@ -45,6 +45,10 @@ PORTS = {
 """Where a desk that stays up listens; a replay takes free ports."""
 
 
+OPERATOR_KEY = "operator.key"
+_KEYS = "handoff-keys.json"
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What to bring up. directory: for data, logs and `endpoints.json`. agreement: its document. now: when the desk is
@@ -89,7 +93,8 @@ async def running(plan: Plan, say: Callable[[str], None] = lambda _: None) -> As
         say("Creating topics, publishing the agreement")
         names = await _prepare_topics(bootstrap, agreement, plan)
         await _agree(bootstrap, agreement, plan.now)
-        await _migrate(database)
+        await _handoff(["migrate"], {"RELAYDESK_DATABASE_URL": database})
+        await _operator_key(plan.directory)
         say("Starting the five services")
         supervisor = Supervisor(_services(plan, agreement, bootstrap, database), plan.directory / "services")
         async with supervisor.running():
@@ -134,23 +139,37 @@ async def go_live(desk: Desk) -> None:
     await stamp_by_broker(desk.bootstrap, "", wanted)
 
 
-async def _migrate(database: str) -> None:
+async def _operator_key(directory: Path) -> None:
+    """A key for who runs the desk, made once: handoff keeps its hash, `operator.key` the key, for its owner alone."""
+    path = directory / OPERATOR_KEY
+    if not path.exists():
+        made = await _handoff(["key", "internal", "operator", "--file", str(directory / _KEYS)], {})
+        path.touch(mode=0o600)
+        path.write_text(made)
+
+
+async def _handoff(arguments: list[str], env: dict[str, str]) -> str:
+    """What one of handoff's commands says. Raises ServiceFailed."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", MODULES["handoff"], "migrate"),
-        env={**os.environ, "RELAYDESK_DATABASE_URL": database},
+        *(sys.executable, "-m", MODULES["handoff"], *arguments),
+        env={**os.environ, **env},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
     said, _ = await process.communicate()
     if process.returncode:
         lines = said.decode(errors="replace").strip().splitlines()
-        raise ServiceFailed("handoff could not prepare its database: " + "\n".join(lines[-5:]))
+        raise ServiceFailed(f"handoff {arguments[0]} failed: " + "\n".join(lines[-5:]))
+    return said.decode()
 
 
 def _services(plan: Plan, agreement: Agreement, bootstrap: str, database: str) -> list[Service]:
     own = {
         "intake": {"RELAYDESK_INTAKE_SOURCES": ",".join(agreement.sources)},
-        "handoff": {"RELAYDESK_DATABASE_URL": database},
+        "handoff": {
+            "RELAYDESK_DATABASE_URL": database,
+            "RELAYDESK_HANDOFF_KEYS_FILE": str((plan.directory / _KEYS).absolute()),
+        },
     }
     return [
         Service(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from ticket_contracts.cloudevents import instant_text
@@ -54,13 +54,12 @@ def install(
             raise Problem(401, f"who are you? {hint}")
         return found
 
-    asker = Annotated[Key, Depends(who)]
-
     @app.get("/v1/tickets/{ticket:path}/owners", tags=["owners"])
-    async def owners(ticket: str, key: asker) -> dict[str, Any]:
+    async def owners(ticket: str, request: Request) -> dict[str, Any]:
         """Who owned the ticket from when until when, and its transfers. A partner sees what it was offered itself."""
+        principal = who(request).principal
         history = await store.history(ticket)
-        shown = None if history is None else _shown(history, key.principal)
+        shown = None if history is None else _shown(history, principal)
         if shown is None:
             raise Problem(404, f"there is no ticket {ticket}")
         return shown
@@ -81,19 +80,19 @@ def install(
             raise Problem(503, f"try again in a moment: {transient}") from None
 
     @app.post("/v1/transfers/{transfer}/accept", tags=["transfers"])
-    async def accept(transfer: str, body: ReplyBody, key: asker) -> Any:
+    async def accept(transfer: str, body: ReplyBody, request: Request) -> Any:
         """Acknowledges the package with this digest: from now on the receiver owns the ticket."""
-        return await give(transfer, "accept", body, key)
+        return await give(transfer, "accept", body, who(request))
 
     @app.post("/v1/transfers/{transfer}/decline", tags=["transfers"])
-    async def decline(transfer: str, body: ReplyBody, key: asker) -> Any:
+    async def decline(transfer: str, body: ReplyBody, request: Request) -> Any:
         """Leaves it to the next on the path, who reads the reason."""
-        return await give(transfer, "decline", body, key)
+        return await give(transfer, "decline", body, who(request))
 
     @app.post("/v1/transfers/{transfer}/return", tags=["transfers"])
-    async def give_back(transfer: str, body: ReplyBody, key: asker) -> Any:
+    async def give_back(transfer: str, body: ReplyBody, request: Request) -> Any:
         """Asks for another owner of a ticket that was accepted by this transfer; the reason is the question to it."""
-        return await give(transfer, "return", body, key)
+        return await give(transfer, "return", body, who(request))
 
 
 def _shown(history: History, principal: str) -> dict[str, Any] | None:
