@@ -36,9 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         for finding in findings:
             mark = "ok  " if finding.checked and not finding.violations else "FAIL" if finding.violations else "none"
-            print(
-                f"{mark} {finding.number} {finding.title}: {finding.checked:,} checked, {finding.violations:,} violations"
-            )
+            counts = f"{finding.checked:,} checked, {finding.violations:,} violations"
+            print(f"{mark} {finding.number} {finding.title}: {counts}")
             for example in finding.examples:
                 print(f"       {example}")
     return 1 if any(finding.violations for finding in findings) else 0

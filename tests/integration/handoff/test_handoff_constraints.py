@@ -69,7 +69,7 @@ async def test_a_chain_of_owners_is_kept(engine: AsyncEngine) -> None:
     await write(engine, interval(2, 5), closing=closes(5, 2))
     await write(engine, interval(3, 5), closing=closes(5, 3))  # for no time at all
     await write(engine, closing=closes(9, None))
-    reopened = {"previous_episode": 1, "previous_seq": 3, "previous_until": at(9)}
+    reopened: dict[str, Any] = {"previous_episode": 1, "previous_seq": 3, "previous_until": at(9)}
     await write(engine, interval(1, 20, episode=2, **reopened))
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
-from audit_history import TICKET, Told, a_true_history, at
 
+from audit_history import TICKET, Told, a_true_history, at
 from ticket_audit.history import Row
 from ticket_audit.invariants import audit
 from ticket_contracts import topics

@@ -384,8 +384,7 @@ class Story:
     def ledger(self) -> Ledger:
         return self.work.tickets[self.ticket].ledger
 
-    @property
-    def owner(self) -> tuple[str | None, str | None]:
+    def owned_by(self) -> tuple[str | None, str | None]:
         """(kind, queue) of the ownership."""
         owner = self.ledger.owner
         return (None, None) if owner is None else (owner.kind, owner.queue)

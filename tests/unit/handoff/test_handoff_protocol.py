@@ -45,12 +45,12 @@ def test_the_first_way_of_a_ticket() -> None:
     offer = story.last(TransferOffered)
     assert (offer.queue, offer.decision, offer.acknowledge_seconds) == ("desk", 1, 900)
     assert offer.receiver in ("Ada", "Bea", "Cleo")
-    assert story.owner == ("intake_duty", None)
+    assert story.owned_by() == ("intake_duty", None)
 
     answer = story.accept(5)
 
     assert (answer.status, answer.owner, answer.queue) == ("completed", offer.receiver, "desk")
-    assert story.owner == ("acknowledged", "desk")
+    assert story.owned_by() == ("acknowledged", "desk")
     assert story.names() == ["OwnerChanged", "Requested", "Offered", "Accepted", "Completed", "OwnerChanged"]
     assert story.last(OwnerChanged).decided_for == at(5)
     assert story.last(OfferClosed).outcome == "assigned"
@@ -108,7 +108,7 @@ def test_a_decline_asks_the_router_for_the_next() -> None:
     assert (asked.attempt, asked.asks, asked.tried, asked.cause) == (2, True, ["desk"], "first")
     story.answered(3, "experts")
     story.accept(4)
-    assert story.owner == ("acknowledged", "experts")
+    assert story.owned_by() == ("acknowledged", "experts")
     assert [c.outcome for c in story.all(OfferClosed)] == ["declined", "assigned"]
     assert [(t.queue, t.outcome, t.reason) for t in story.offer().package.tried] == [
         ("desk", "declined", "we do not do laptops")
@@ -134,7 +134,7 @@ def test_of_reply_and_expiry_the_first_wins() -> None:
     transfer = story.offer().transfer_id
     story.accept(14)
     assert story.clock(15, "breached", f"transfer_acknowledgement:{transfer}", 1) == []
-    assert story.owner == ("acknowledged", "desk")
+    assert story.owned_by() == ("acknowledged", "desk")
     sound(story)
 
 
@@ -155,7 +155,7 @@ def test_the_last_step_is_acknowledged_by_the_desk_with_the_same_digest() -> Non
     accepted = story.last(TransferAccepted)
     assert (accepted.automatic, accepted.actor, accepted.digest) == (True, "Dora", story.offer().digest)
     assert story.last(OwnerChanged).kind == "automatic"
-    assert story.owner == ("automatic", "duty")
+    assert story.owned_by() == ("automatic", "duty")
     sound(story)
 
 
@@ -169,7 +169,7 @@ def test_a_transfer_that_takes_too_long_ends_at_the_duty_owner(answered: bool) -
     story.overdue(240)
     expired = story.last(TransferExpired)
     assert (expired.scope, expired.queue) == ("transfer", "experts" if answered else None)
-    assert story.owner == ("automatic", "duty")
+    assert story.owned_by() == ("automatic", "duty")
     assert story.last(TransferOffered).decision == 0
     sound(story)
 
@@ -220,7 +220,7 @@ def test_an_outdated_digest_is_refused_with_the_newer_one() -> None:
     assert refused.value.digest == story.offer().digest
     with pytest.raises(Refused, match="read the newer package"):
         story.accept(5, digest=None)
-    assert story.owner == ("intake_duty", None)
+    assert story.owned_by() == ("intake_duty", None)
 
 
 def test_a_decline_says_why() -> None:
@@ -240,7 +240,7 @@ def test_another_principal_is_not_told_that_there_is_a_transfer() -> None:
             story.accept(5, principal)
         assert refused.value.kind == "unknown"
     story.accept(6, "nightwatch")
-    assert story.owner == ("acknowledged", "night-desk")
+    assert story.owned_by() == ("acknowledged", "night-desk")
     with pytest.raises(Refused, match="there is no transfer"):
         story.accept(7, "otherwise")
 
@@ -278,11 +278,11 @@ def test_who_took_it_may_return_it_with_a_question() -> None:
     asked = story.last(TransferRequested)
     assert (asked.cause, asked.asks, asked.requested_by, asked.reply_id) == ("return", True, "Nora", "back")
     assert asked.sender_queue == "night-desk"
-    assert story.owner == ("acknowledged", "night-desk")
+    assert story.owned_by() == ("acknowledged", "night-desk")
     story.answered(30, "experts")
     assert story.offer().package.question == "Who has the spare laptops?"
     story.accept(35)
-    assert story.owner == ("acknowledged", "experts")
+    assert story.owned_by() == ("acknowledged", "experts")
     with pytest.raises(Refused, match="by a later transfer"):
         story.reply(40, "return", "nightwatch", transfer_id=story.transfer_id(1), digest=None)
     sound(story)
@@ -311,9 +311,9 @@ def test_people_who_assign_it_in_the_source_ask() -> None:
     asked = story.last(TransferRequested)
     assert (asked.cause, asked.asks, asked.target_group, asked.sender_queue) == ("source", True, "Experts", "desk")
     story.answered(10, "experts")
-    assert story.owner == ("acknowledged", "desk")
+    assert story.owned_by() == ("acknowledged", "desk")
     story.accept(12)
-    assert story.owner == ("acknowledged", "experts")
+    assert story.owned_by() == ("acknowledged", "experts")
     sound(story)
 
 
@@ -338,9 +338,9 @@ def test_their_word_counts_for_the_queue_that_they_chose_alone() -> None:
     story = Story(published(source_reassignment="acknowledges")).owned()
     story.seen(10, changed=["group"], group="Experts")
     story.answered(10, "night-desk")
-    assert story.owner == ("acknowledged", "desk")
+    assert story.owned_by() == ("acknowledged", "desk")
     story.accept(12, "nightwatch")
-    assert story.owner == ("acknowledged", "night-desk")
+    assert story.owned_by() == ("acknowledged", "night-desk")
 
 
 def test_a_reassignment_supersedes_an_open_offer() -> None:
@@ -366,7 +366,7 @@ def test_a_reassignment_before_the_first_decision_is_not_undone_by_it() -> None:
     assert story.all(TransferOffered) == []
     story.answered(1, "experts")
     story.accept(2)
-    assert story.owner == ("acknowledged", "experts")
+    assert story.owned_by() == ("acknowledged", "experts")
     assert [r.cause for r in story.all(TransferRequested)] == ["source"]
     sound(story)
 
@@ -376,7 +376,7 @@ def test_a_reassignment_to_where_it_is_changes_nothing() -> None:
     story.seen(10, changed=["group"], group="Helpers")
     story.answered(10, "desk")
     assert story.last(TransferWithdrawn).reason == "it is in desk already"
-    assert story.owner == ("acknowledged", "desk")
+    assert story.owned_by() == ("acknowledged", "desk")
     sound(story)
 
 
@@ -431,7 +431,7 @@ def test_a_proposal_to_leave_a_queue_that_has_it_no_more_is_answered_by_a_withdr
     story.routed(12, "night-desk", purpose="reroute", current="desk", cause="queue_closing")
     withdrawn = story.last(TransferWithdrawn)
     assert (withdrawn.queue, withdrawn.reason) == ("night-desk", "it left desk for experts meanwhile")
-    assert story.owner == ("acknowledged", "experts")
+    assert story.owned_by() == ("acknowledged", "experts")
     sound(story)
 
 
@@ -481,7 +481,7 @@ def test_an_end_withdraws_what_is_open() -> None:
     story = Story().begun()
     story.seen(10, status="closed", lifecycle="ended")
     assert story.names()[-2:] == ["Withdrawn", "OwnerChanged"]
-    assert story.owner == (None, None)
+    assert story.owned_by() == (None, None)
     with pytest.raises(Refused, match="it was withdrawn"):
         story.accept(11)
     sound(story)
@@ -491,13 +491,13 @@ def test_a_reopened_ticket_is_intake_dutys_and_is_decided_on_anew() -> None:
     story = Story().owned()
     story.seen(60, status="resolved")
     story.seen(90, status="open", lifecycle="reopened")
-    assert story.owner == ("intake_duty", None)
+    assert story.owned_by() == ("intake_duty", None)
     story.routed(90, "desk", cause="reopened")
     assert story.all(TransferRequested)[-1].cause == "reopened"
     assert len(story.all(TransferOffered)) == 1, "the clocks of the new decision were not stated yet"
     story.stated(90)
     story.accept(95)
-    assert story.owner == ("acknowledged", "desk")
+    assert story.owned_by() == ("acknowledged", "desk")
     sound(story)
 
 
