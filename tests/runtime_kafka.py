@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.structs import ConsumerRecord
 
 from ticket_contracts import topics
-from ticket_contracts.cloudevents import CONTENT_TYPE, instant_text
+from ticket_contracts.cloudevents import CONTENT_TYPE, encode, instant_text
+from ticket_contracts.time import Progress, TimeStep
 from ticket_contracts.topics import Topic
 from ticket_runtime.clock import Clock
 from ticket_runtime.context import LiveView
@@ -23,8 +24,6 @@ from ticket_runtime.runner import TaskGroup
 from ticket_runtime.settings import RuntimeSettings
 from ticket_runtime.task import Work
 from ticket_runtime.topics import create_topics
-
-Committed = ConsumerRecord
 
 
 def event_headers(ce_id: str, at: datetime, kind: str = "test.input.v1") -> list[tuple[str, bytes]]:
@@ -163,3 +162,105 @@ async def until(condition: Callable[[], Any], seconds: float = 20.0) -> None:
             if holds:
                 return
             await asyncio.sleep(0.02)
+
+
+class Replay:
+    """Leads loops in stream time, by the same rules as the desk's own replay: who is concerned follows from the ends.
+
+    groups: name -> its inputs, unprefixed; whole: the groups of a single task.
+    """
+
+    def __init__(self, desk: KafkaDesk, groups: Mapping[str, list[str]], whole: Container[str] = ()) -> None:
+        self._desk, self._groups = desk, groups
+        self._tasks = [(name, p) for name in groups for p in range(1 if name in whole else desk.partitions)]
+        self._inputs = sorted({topic for inputs in groups.values() for topic in inputs})
+        self._ends = {topic: [0] * desk.partitions for topic in self._inputs}
+        self._due: dict[tuple[str, int], datetime] = {}
+        self._later: list[tuple[datetime, int, str, bytes | None, bytes | None, list[tuple[str, bytes]]]] = []
+        self._step = self._round = 0
+        self.rounds = 0
+
+    def send(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        at: datetime,
+        headers: Iterable[tuple[str, bytes]] = (),
+    ) -> None:
+        self._later.append((at, len(self._later), topic, key, value, list(headers)))
+
+    async def run(self, until: datetime) -> None:
+        """Plays what was sent, and what falls due, up to an instant."""
+        async with self._hearing():
+            while True:
+                at = min([entry[0] for entry in self._later] + list(self._due.values()), default=None)
+                if at is None or at > until:
+                    return
+                for entry in sorted(entry for entry in self._later if entry[0] <= at):
+                    when, _, topic, key, value, headers = entry
+                    await self._desk.send(topic, value, key, at=when, headers=headers)
+                self._later = [entry for entry in self._later if entry[0] > at]
+                await self._settle(at)
+                self._step += 1
+
+    async def _settle(self, at: datetime) -> None:
+        self._round = 0
+        while True:
+            if await self._play(at, fire=False):
+                continue
+            if not any(due <= at for due in self._due.values()):
+                return
+            await self._play(at, fire=True)
+
+    async def _play(self, at: datetime, *, fire: bool) -> int:
+        before = self._ends
+        found = await self._desk.ends(self._inputs)
+        prefix = self._desk.prefix
+        self._ends = {t: [found[TopicPartition(prefix + t, p)] for p in range(self._desk.partitions)] for t in before}
+        waiting = {task for task in self._tasks if self._concerned(task, before, at, fire=fire)}
+        if not waiting:
+            return 0
+        step = TimeStep(mode="stream", step=self._step, round=self._round, instant=at, ends=self._ends, fire=fire)
+        await self._desk.producer.send_and_wait(prefix + topics.TIME, encode(step), partition=0)
+        emitted = 0
+        async with asyncio.timeout(30):
+            while waiting:
+                said = msgspec.json.decode((await self._ears.getone()).value, type=Progress)
+                if (said.step, said.round) == (self._step, self._round):
+                    emitted += said.emitted
+                    waiting.discard((said.group, said.task))
+                    self._due.pop((said.group, said.task), None)
+                    if said.next_due is not None:
+                        self._due[said.group, said.task] = said.next_due
+        self._round += 1
+        self.rounds += 1
+        return emitted
+
+    def _concerned(self, task: tuple[str, int], before: dict[str, list[int]], at: datetime, *, fire: bool) -> bool:
+        name, number = task
+        whole = (name, 1) not in self._tasks
+        moved = any(
+            self._ends[topic][p] > before[topic][p]
+            for topic in self._groups[name]
+            for p in (range(self._desk.partitions) if whole else [number])
+        )
+        return moved or (fire and task in self._due and self._due[task] <= at)
+
+    @contextlib.asynccontextmanager
+    async def _hearing(self) -> AsyncIterator[None]:
+        self._ears = AIOKafkaConsumer(
+            bootstrap_servers=self._desk.bootstrap,
+            isolation_level="read_committed",
+            auto_offset_reset="latest",
+            enable_auto_commit=False,
+        )
+        await self._ears.start()
+        try:
+            progress = TopicPartition(self._desk.prefix + topics.PROGRESS, 0)
+            self._ears.assign([progress])
+            await self._ears.seek_to_end(progress)
+            await self._ears.position(progress)
+            yield
+        finally:
+            await self._ears.stop()

@@ -34,10 +34,15 @@ ticket, nothing is sent and the dead letter is recorded as superseded, for an ol
 
 def main(arguments: list[str] | None = None) -> int:
     """0: done. 1: nothing there, or no broker. 2: wrong usage."""
-    options = _parser().parse_args(arguments)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what a person needs of it is said below
+    return asyncio.run(run(arguments))
+
+
+async def run(arguments: list[str] | None = None) -> int:
+    """`main` inside a running event loop."""
+    options = _parser().parse_args(arguments)
     try:
-        return asyncio.run(_run(options))
+        return await _run(options)
     except KafkaConnectionError:
         print(f"no broker answers at {options.bootstrap}: is the desk up? (--bootstrap)", file=sys.stderr)
     except KafkaError as error:

@@ -36,6 +36,11 @@ class Agreements:
         after = bisect_right(self._timeline, at, key=lambda entry: entry[0])
         return self._timeline[max(after - 1, 0)][2]
 
+    def following(self, at: datetime) -> Published | None:
+        """The version that takes effect next after an instant; None while none is published. Never the desk's first."""
+        after = max(bisect_right(self._timeline, at, key=lambda entry: entry[0]), 1)
+        return self._timeline[after][2] if after < len(self._timeline) else None
+
     def version(self, digest: str) -> Published:
         """The version with this digest. Raises Transient when it has not been read yet."""
         try:

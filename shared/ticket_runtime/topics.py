@@ -44,10 +44,10 @@ async def stamp_by_broker(bootstrap: str, prefix: str, wanted: Iterable[Topic]) 
     await admin.start()
     try:
         resources = [
-            ConfigResource(ConfigResourceType.TOPIC, prefix + topic.name, _configs(topic, live=True))
+            ConfigResource(ConfigResourceType.TOPIC, prefix + topic.name, configs_of(topic, live=True))
             for topic in wanted
         ]
-        for response in await admin.alter_configs(resources):
+        for response in await admin.alterconfigs_of(resources):
             for code, message, _, name in response.resources:
                 if code:
                     raise for_code(code)(f"topic {name}: {message}")
@@ -110,7 +110,7 @@ async def _create(
                 _count(topic, partitions),
                 replication,
                 {},  # given, although empty: without it aiokafka refuses the broker's default replication
-                topic_configs=_configs(topic, live=live),
+                topic_configs=configs_of(topic, live=live),
             )
             for topic in missing
         ]
@@ -120,7 +120,8 @@ async def _create(
             raise for_code(code)(f"topic {name}: {' '.join(str(word) for word in said if word)}")
 
 
-def _configs(topic: Topic, *, live: bool) -> dict[str, str]:
+def configs_of(topic: Topic, *, live: bool) -> dict[str, str]:
+    """The configuration that a topic is created with, on a live desk or for a replay."""
     at_most = RECEIVED_AT_MOST if topic.broker_time else WRITTEN_AT_MOST
     configs = {"max.message.bytes": str(at_most)}
     configs["message.timestamp.type"] = "LogAppendTime" if topic.broker_time and live else "CreateTime"

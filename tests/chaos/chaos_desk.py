@@ -61,16 +61,25 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """seed: of the schedule. messages: over both topics. work_seconds: of each. broker_restarts: spread over the run.
-    without: a protection to take away. pause: between faults, from and to, in seconds."""
+    """seed: of the schedule. messages: over both topics. work_seconds: of each. faults: how many, spread over the work
+    and not over the time, so that a fast machine is struck as often as a slow one. kinds: with their weights.
+    broker_restarts: among the faults. without: a protection to take away."""
 
     seed: int
     messages: int
     work_seconds: float
-    broker_restarts: int = 1
+    faults: int
+    kinds: dict[Kind, int] = field(default_factory=lambda: {"kill": 4, "freeze": 3, "add": 1, "remove": 1})
+    broker_restarts: int = 0
     without: Literal["fence", "gate"] | None = None
-    pause: tuple[float, float] = (1.5, 3.5)
-    weights: dict[Kind, int] = field(default_factory=lambda: {"kill": 4, "freeze": 3, "add": 1, "remove": 1})
+
+    def schedule(self) -> list[tuple[int, Kind]]:
+        """Each fault with the number of handled messages that it waits for."""
+        chosen = random.Random(self.seed)
+        kinds: list[Kind] = chosen.choices(list(self.kinds), list(self.kinds.values()), k=self.faults)
+        for number in range(self.broker_restarts):
+            kinds.insert((number + 1) * len(kinds) // (self.broker_restarts + 1), "restart broker")
+        return [(self.messages * (n + 1) // (len(kinds) + 2), kind) for n, kind in enumerate(kinds)]
 
 
 @dataclass(slots=True)
@@ -124,6 +133,7 @@ class ChaosDesk:
         self._workers: list[Worker] = []
         self._numbers = itertools.count()
         self._broker = LocalKafka(directory / "kafka")
+        self._admin: AIOKafkaAdminClient | None = None
         self._thaws: set[asyncio.Task[None]] = set()
         self._ends: dict[TopicPartition, int] = {}
 
@@ -146,6 +156,7 @@ class ChaosDesk:
                         if keeper.done():
                             keeper.result()
                         await asyncio.sleep(0.2)
+                await self._forget_admin()
                 return await self._audit(desk)
         finally:
             await asyncio.to_thread(self._broker.stop)
@@ -199,40 +210,29 @@ class ChaosDesk:
     # -- faults
 
     async def _disturb(self, desk: KafkaDesk) -> None:
-        """Faults until a tenth of the work is left, so that each has something to hit."""
-        restarts_at = [
-            self.plan.messages * (number + 1) // (self.plan.broker_restarts + 2)
-            for number in range(self.plan.broker_restarts)
-        ]
-        while True:
-            await asyncio.sleep(self._random.uniform(*self.plan.pause))
-            pending = await self._pending(desk)
-            if pending < self.plan.messages // 10:
-                return
-            if restarts_at and self.plan.messages - pending > restarts_at[0]:
-                restarts_at.pop(0)
-                self.faults.append(Fault("restart broker", 0, pending))
-                await asyncio.to_thread(self._broker.stop)
-                await asyncio.to_thread(self._broker.start)
-                continue
-            kinds = list(self.plan.weights)
-            await self._strike(desk, self._random.choices(kinds, list(self.plan.weights.values()))[0])
+        for handled, kind in self.plan.schedule():
+            while self.plan.messages - await self._pending(desk) < handled:  # noqa: ASYNC110 - offsets tell nobody
+                await asyncio.sleep(0.05)
+            await self._strike(desk, kind)
 
     async def _strike(self, desk: KafkaDesk, kind: Kind) -> None:
-        if kind == "add":
-            if len(self._workers) < 5:
-                await self._add(desk)
-                self.faults.append(Fault("add", 0, await self._pending(desk)))
+        if kind == "restart broker":
+            self.faults.append(Fault(kind, 0, await self._pending(desk)))
+            await asyncio.to_thread(self._broker.stop)
+            await asyncio.to_thread(self._broker.start)
             return
-        awake = [worker for worker in self._workers if not worker.frozen and not worker.leaving]
-        running = {worker: await self._tasks(worker) for worker in awake}
-        busy = [worker for worker in awake if running[worker]]
-        if not busy:
-            return  # they are starting still; a fault would hit nothing
-        worker = self._random.choice(busy)
-        if kind == "remove" and len(awake) < 3:
+        if kind == "add":
+            await self._add(desk)
+            self.faults.append(Fault(kind, 0, await self._pending(desk)))
+            return
+        hit = await self._hit(desk)
+        while hit is None:
+            await asyncio.sleep(0.05)  # they are starting still: a fault would pass for nothing
+            hit = await self._hit(desk)
+        worker, tasks, pending = hit
+        if kind == "remove" and len([w for w in self._workers if not w.frozen and not w.leaving]) < 3:
             kind = "kill"
-        self.faults.append(Fault(kind, len(running[worker]), await self._pending(desk, running[worker])))
+        self.faults.append(Fault(kind, tasks, pending))
         if kind == "kill":
             worker.signal(signal.SIGKILL)
         elif kind == "remove":
@@ -244,6 +244,18 @@ class ChaosDesk:
             thaw = asyncio.create_task(self._thaw(worker))
             self._thaws.add(thaw)
             thaw.add_done_callback(self._thaws.discard)
+
+    async def _hit(self, desk: KafkaDesk) -> tuple[Worker, int, int] | None:
+        """A worker that has something to do, with the number of its tasks and of the messages that wait for them. None
+        while there is none."""
+        candidates = []
+        for worker in self._workers:
+            if not worker.frozen and not worker.leaving:
+                tasks = await self._tasks(worker)
+                pending = await self._pending(desk, tasks)
+                if pending:
+                    candidates.append((worker, len(tasks), pending))
+        return self._random.choice(candidates) if candidates else None
 
     async def _thaw(self, worker: Worker) -> None:
         """Past the session timeout, when others have taken its tasks over."""
@@ -318,18 +330,22 @@ class ChaosDesk:
             for task in (range(PARTITIONS) if tasks is None else tasks)
         ]
         while True:
-            admin = AIOKafkaAdminClient(bootstrap_servers=desk.bootstrap)
             try:
-                await admin.start()
-                committed = await admin.list_consumer_group_offsets(chaos_worker.GROUP, partitions=inputs)
+                if self._admin is None:
+                    self._admin = AIOKafkaAdminClient(bootstrap_servers=desk.bootstrap)
+                    await self._admin.start()
+                committed = await self._admin.list_consumer_group_offsets(chaos_worker.GROUP, partitions=inputs)
                 if set(committed) >= set(inputs):
                     return sum(self._ends[tp] - max(committed[tp].offset, 0) for tp in inputs)
-            except KafkaError:
-                pass
-            finally:
-                with contextlib.suppress(Exception):
-                    await admin.close()
+            except (KafkaError, TimeoutError):
+                await self._forget_admin()  # the broker is being restarted
             await asyncio.sleep(0.1)
+
+    async def _forget_admin(self) -> None:
+        admin, self._admin = self._admin, None
+        if admin is not None:
+            with contextlib.suppress(Exception):
+                await admin.close()
 
 
 async def _events(desk: KafkaDesk, topic: str, model: type[_E]) -> list[_E]:
