@@ -65,16 +65,15 @@ _FACTS_OF = {
 _WORD_KEY = b"~word:"
 """Of a word of the packing, with its number."""
 _AGREEMENT_KEY = b"~agreement"
-"""Of the record of state that says which agreement running clocks were last brought to; no ticket's id looks like
-it.
-"""
+"""Of the record of state that says up to when running clocks follow the agreement. No ticket's id begins like these."""
 
 
 class Agreements(Protocol):
-    """The runtime's view of `desk.agreement`. Both raise Transient while a version is awaited."""
+    """`ticket_runtime.agreements.Agreements`, as far as the monitor asks."""
 
     def in_force(self, at: datetime) -> Published: ...
-    def version(self, version: str) -> Published: ...
+    def version(self, digest: str) -> Published: ...
+    def following(self, at: datetime) -> Published | None: ...
 
 
 class _Requester(msgspec.Struct, frozen=True):
@@ -162,9 +161,6 @@ class Rulebook:
         rules = self._compiled.get(version)
         return rules if rules is not None else self._rules(self._agreements.version(version))
 
-    def effective_us(self, version: str) -> int:
-        return _microseconds(self._agreements.version(version).effective_at)
-
     def _rules(self, published: Published) -> Rules:
         rules = self._compiled.get(published.version)
         if rules is None:
@@ -185,12 +181,13 @@ class SlaWork:
     """
 
     def __init__(self, agreements: Agreements, present: Callable[[], datetime | None] = _always_replaying) -> None:
+        self._agreements = agreements
         self._book = Rulebook(agreements)
         self.present = present
         self._packing = Packing()
         self._tickets: dict[str, bytes] = {}
         self._queue: DueQueue | None = None
-        self._followed: str | None = None
+        self._followed: datetime | None = None
         self._handlers: dict[bytes, Callable[[Record, str, Outputs], None]] = {
             TicketNormalized.TYPE.encode(): self._normalized,
             TicketClassified.TYPE.encode(): self._classified,
@@ -202,7 +199,7 @@ class SlaWork:
 
     def restore(self, key: bytes, value: bytes | None) -> None:
         if key == _AGREEMENT_KEY:
-            self._followed = value.decode() if value is not None else None
+            self._followed = clocks.instant_us(int(value)) if value is not None else None
         elif key.startswith(_WORD_KEY):
             if value is not None:
                 self._packing.learn(int(key.removeprefix(_WORD_KEY)), value.decode())
@@ -233,7 +230,11 @@ class SlaWork:
 
     def next_due(self) -> datetime | None:
         first = self._due_queue().first()
-        return clocks.instant(first[0]) if first is not None else None
+        due = clocks.instant(first[0]) if first is not None else None
+        following = self._agreements.following(self._followed) if self._followed is not None else None
+        if following is not None and (due is None or following.effective_at < due):
+            return following.effective_at
+        return due
 
     # For the outside: read only.
 
@@ -380,6 +381,8 @@ class SlaWork:
             if present is not None and event.due_at is not None and present - event.due_at > LATE_AFTER:
                 event = msgspec.structs.replace(event, late=True)
             out.emit(topics.SLA_EVENTS, event)
+        if self._followed is None:
+            self._follow(clocks.instant_us(ticket.through * 1_000_000), out)
         packed = self._packing.pack(ticket)
         for number, word in self._packing.take_new():
             out.store(_WORD_KEY + b"%d" % number, word.encode())
@@ -404,22 +407,23 @@ class SlaWork:
         return due_of(packed) if packed is not None else 0
 
     def _follow_agreement(self, now_us: int, out: Outputs) -> None:
-        """Bring running clocks whose policy asks for it to the agreement in force, at the instant it took effect."""
-        in_force = self._book.in_force(now_us)
-        followed = self._followed
-        if followed == in_force.version:
+        """Bring running clocks whose policy asks for it to each version that took effect, at its instant."""
+        if self._followed is None:
             return
-        effective_us = self._book.effective_us(in_force.version)
-        if followed is not None:
-            if effective_us <= self._book.effective_us(followed):
+        while (following := self._agreements.following(self._followed)) is not None:
+            effective_us = _microseconds(following.effective_at)
+            if effective_us > now_us:
                 return
-            if self._book.version(followed).recalculates:
-                for name, packed in list(self._tickets.items()):
-                    ticket, events = clocks.recalculate(name, self._packing.unpack(packed), effective_us, self._book)
-                    if events:
-                        self._finish(name, ticket, events, out, None)
-        out.store(_AGREEMENT_KEY, in_force.version.encode())
-        self._followed = in_force.version
+            for name, packed in list(self._tickets.items()):
+                before = self._packing.unpack(packed)
+                ticket, events = clocks.recalculate(name, before, effective_us, self._book)
+                if events:
+                    self._finish(name, ticket, events, out, clocks.instant_us(now_us))
+            self._follow(following.effective_at, out)
+
+    def _follow(self, at: datetime, out: Outputs) -> None:
+        out.store(_AGREEMENT_KEY, b"%d" % _microseconds(at))
+        self._followed = at
 
 
 _normalized = msgspec.json.Decoder(_Normalized)

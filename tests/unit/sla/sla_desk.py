@@ -97,8 +97,11 @@ class FakeAgreements:
                 found = each
         return found
 
-    def version(self, version: str) -> Published:
-        return next(each for each in self._all if each.version == version)
+    def version(self, digest: str) -> Published:
+        return next(each for each in self._all if each.version == digest)
+
+    def following(self, instant: datetime) -> Published | None:
+        return next((each for each in self._all[1:] if each.effective_at > instant), None)
 
 
 def published(content: Agreement, effective_at: datetime) -> Published:

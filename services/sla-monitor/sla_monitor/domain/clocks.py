@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from msgspec.structs import replace
 
 from sla_monitor.domain.rules import KINDS, WALL, Choice, Rulebook, Rules, Terms
-from sla_monitor.domain.state import Base, Clock, Entry, Notice, Phase, Standing, Ticket, Waiting
+from sla_monitor.domain.state import Base, Clock, Entry, Notice, Origin, Phase, Standing, Ticket, Waiting
 from ticket_contracts.cloudevents import ce_id
 from ticket_contracts.ids import split_ticket_id
 from ticket_contracts.sla import ClockEvent, ClockInputs, ClockState, Occurrence
@@ -388,7 +388,7 @@ def recomputed(name: str, ticket: Ticket, book: Rulebook) -> Course:
 
 
 def apply(
-    name: str, ticket: Ticket, entries: Sequence[Entry], standing: Standing, book: Rulebook, cause: str
+    name: str, ticket: Ticket, entries: Sequence[Entry], standing: Standing, book: Rulebook, cause: str | None
 ) -> tuple[Ticket, list[ClockEvent]]:
     """Entries of one event. standing: `standing_of(ticket)`, which this takes over. cause: the event's ce_id."""
     events: list[ClockEvent] = []
@@ -422,14 +422,13 @@ def fire(name: str, ticket: Ticket, until: int, book: Rulebook) -> tuple[Ticket,
 
 
 def recalculate(name: str, ticket: Ticket, effective_us: int, book: Rulebook) -> tuple[Ticket, list[ClockEvent]]:
-    """The agreement changed: clocks whose policy says so follow it from its `effective_us` on."""
-    ticket = copy.copy(ticket)
+    """The agreement changed: clocks whose policy says so follow it from then on; so the ticket's history tells."""
+    alive = (clock for clock in ticket.clocks if clock.phase in (Phase.RUN, Phase.PAUSE))
+    if not any((book.version(clock.version).terms(clock.policy) or WALL).recalculate for clock in alive):
+        return ticket, []
     at = effective_us // 1_000_000
-    course = going_on(name, ticket, book, standing_of(ticket), None)
-    course.advance(at)
-    course.through = max(course.through, at)
-    course.settle(at, effective_us)
-    return ticket, adopt(ticket, course)
+    entry = Entry(at, effective_us - at * 1_000_000, Origin.AGREEMENT, ticket.ticket_version)
+    return apply(name, ticket, [entry], standing_of(ticket), book, None)
 
 
 def states(name: str, ticket: Ticket, at: int, book: Rulebook) -> list[ClockState]:
@@ -518,7 +517,7 @@ def _settle_half(name: str, ticket: Ticket, book: Rulebook) -> None:
     ticket.history = ticket.history[_KEPT // 2 :]
 
 
-def _correct(name: str, ticket: Ticket, entry: Entry, book: Rulebook, cause: str) -> list[ClockEvent]:
+def _correct(name: str, ticket: Ticket, entry: Entry, book: Rulebook, cause: str | None) -> list[ClockEvent]:
     """Put a late entry where it belongs, and say what is different now. Changes `ticket`."""
     ticket.through = max(ticket.through, entry.at)
     before = recomputed(name, ticket, book)
@@ -564,7 +563,7 @@ def _content(event: ClockEvent) -> tuple[object, ...]:
     )
 
 
-def _caused(event: ClockEvent, cause: str) -> ClockEvent:
+def _caused(event: ClockEvent, cause: str | None) -> ClockEvent:
     if event.occurrence in ("warned", "breached") or event.inputs is None:
         return event
     return replace(event, inputs=replace(event.inputs, cause=cause))

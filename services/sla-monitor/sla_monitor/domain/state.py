@@ -51,6 +51,7 @@ class Origin(IntEnum):
     MOVED = 3
     ASKED = 4
     ANSWERED = 5
+    AGREEMENT = 6
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
@@ -99,7 +100,7 @@ class Standing(msgspec.Struct, array_like=True):
             self.asked = 0
             self.first_answer = self.first_answer or entry.at
             self.last_answer = entry.at
-        else:
+        elif entry.origin is not Origin.AGREEMENT:
             self.seen = self.seen or entry.origin is Origin.TICKET
             delta = entry.delta
             changed = {FIELDS[delta[i]]: delta[i + 1] for i in range(0, len(delta), 2)}
