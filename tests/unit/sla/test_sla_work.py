@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from sla_monitor.domain.clocks import recomputed
-
 from ticket_contracts.cloudevents import Event, ce_id
 from ticket_contracts.transfers import (
     TransferAccepted,
