@@ -25,6 +25,8 @@ EXPRESSIONS = st.recursive(
         inner.map(lambda one: f"!({one})"),
         inner.map(lambda one: f"({one}) == 'x'"),
         inner.map(lambda one: f"'x' != ({one})"),
+        st.tuples(inner, inner).map(lambda pair: f"({pair[0]}) == ({pair[1]})"),
+        inner.map(lambda one: f"({one}) != `1`"),
     ),
     max_leaves=4,
 )

@@ -531,6 +531,25 @@ def test_zammad_created_then_answered() -> None:
     check(found["comments"][0], {"id": "302", "text": "On our way", "visibility": "internal", "author_role": "agent"})
 
 
+def test_zammad_without_a_count_takes_the_article_that_came_with_the_ticket() -> None:
+    body: dict[str, Any] = copy.deepcopy(_ZAMMAD)
+    del body["ticket"]["article_count"]
+    check(read("zammad", body), {"text": "No dial tone.", "comments": []})
+    body["article"]["created_at"] = "2026-03-02T08:30:00.000Z"
+    found = read("zammad", body)
+    check(found, {"text": ""})
+    assert [c["text"] for c in found["comments"]] == ["No dial tone."]
+
+
+def test_the_requesters_own_comments_are_a_customers() -> None:
+    body = {
+        "id": 1,
+        "requester": {"name": "Ann"},
+        "comments": [{"id": n, "author": n, "text": "x"} for n in ("Ann", "Ben")],
+    }
+    assert [c["author_role"] for c in read("generic", body)["comments"]] == ["customer", "agent"]
+
+
 def test_glpi_ticket_followup_and_delete() -> None:
     ticket = {
         "event": "new",

@@ -290,10 +290,14 @@ def normalized(
     received: int,
     version_is_time: bool,
 ) -> TicketNormalized:
-    """The event of a new version. received: microseconds since the epoch; also the instant it was decided for."""
+    """The event of a new version. received: microseconds since the epoch; also the instant it was decided for.
+
+    Many sources do not say whose side a comment's author is on: the requester's own comments are a customer's.
+    """
     get = state.values.get
     at = to_datetime(received)
     created, updated = get("created_at"), get("updated_at")
+    asking = (get("requester.name"), get("requester.address"))
     return TicketNormalized(
         ticket=ticket,
         decided_for=at,
@@ -313,7 +317,12 @@ def normalized(
         language=get("language") or state.detected,
         comments=[
             Comment(
-                id=c.id, author=c.author, author_role=c.role, visibility=c.visibility, at=to_datetime(c.at), text=c.text
+                id=c.id,
+                author=c.author,
+                author_role="customer" if c.author is not None and c.author in asking else c.role,
+                visibility=c.visibility,
+                at=to_datetime(c.at),
+                text=c.text,
             )
             for c in state.comments
             if not c.deleted

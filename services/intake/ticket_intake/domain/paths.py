@@ -1,7 +1,7 @@
 """JMESPath, compiled once, that knows an absent field from a null one.
 
 JMESPath itself answers null for both, but an update that leaves a field out must not clear it. So the forms that source
-documents are made of (names joined by dots, `||`, `&&`, `!`, comparison with a text, the functions below) are compiled
+documents are made of (names joined by dots, `||`, `&&`, `!`, `==`, `!=`, the functions below) are compiled
 to closures that also tell the two apart and take a tenth of the time; any other expression runs in the jmespath
 library, and its null counts as "cleared" when one of the names it begins with is there. A property test holds both to
 the library.
@@ -282,14 +282,17 @@ def _and(left: Search, right: Search) -> Search:
 
 
 def _comparison(equal: bool, left: _Tree, right: _Tree) -> Search | None:
-    if left["type"] == "literal":
-        left, right = right, left
-    if right["type"] != "literal" or not isinstance(right["value"], str):
+    one, other = _compile(left), _compile(right)
+    if one is None or other is None:
         return None
-    inner, text = _compile(left), right["value"]
-    if inner is None:
-        return None
-    return (lambda body: inner(body) == text) if equal else (lambda body: inner(body) != text)
+    return lambda body: _equals(one(body), other(body)) is equal
+
+
+def _equals(one: Any, other: Any) -> bool:
+    """As JMESPath compares: an absent field is null, and a truth value no number."""
+    if (one is True or one is False) != (other is True or other is False):
+        return False
+    return bool((None if one is MISSING else one) == (None if other is MISSING else other))
 
 
 def _call(function: Callable[[Any], Any], argument: Search) -> Search:
