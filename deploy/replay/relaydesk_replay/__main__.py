@@ -34,10 +34,16 @@ from relaydesk_replay.summary import Figures, figures, show
 from relaydesk_replay.supervisor import ServiceFailed
 from relaydesk_replay.week import make_week
 from ticket_contracts.agreement import Agreement
+from ticket_contracts.agreement.publishing import Refused
 from ticket_contracts.agreement.reading import AgreementError
+from ticket_runtime.settings import CannotRun
 
 AGREEMENTS = Path(__file__).parents[2] / "agreements"
 RUN = Path(".run")
+
+
+_TOLD = (BackendError, FeedError, AgreementError, Refused, CannotRun, ServiceFailed, ReplayStuck, NotJudged)
+"""What can keep a desk from running, in words that say what to do."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         _raise_file_limit()
         _log_to_file()
         return asyncio.run(_ended_by_sigterm(options.run(options, console)))
-    except (BackendError, FeedError, AgreementError, ServiceFailed, ReplayStuck, NotJudged) as error:
+    except _TOLD as error:
         console.print(str(error), style="red", markup=False)
         return 2
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -93,7 +99,7 @@ async def _run(options: argparse.Namespace, console: Console) -> int:
     feed = make_week(options.seed, end=now.replace(minute=0, second=0, microsecond=0))
     begin = feed.items[0].at if first else now
     clock = "stream" if first else "wall"
-    plan = desks.Plan(directory, options.agreement, begin, clock=clock, ports=desks.PORTS, fresh=first)
+    plan = desks.Plan(directory, options.agreement, begin, clock=clock, ports=_ports(), fresh=first)
     async with desks.running(plan, _stages(console)) as desk:
         holds = True
         if first:
@@ -151,7 +157,7 @@ async def _replay(options: argparse.Namespace, console: Console) -> int:
 async def _up(options: argparse.Namespace, console: Console) -> int:
     directory = RUN / "desk"
     if options.foreground:
-        plan = desks.Plan(directory, options.agreement, datetime.now(UTC), ports=desks.PORTS)
+        plan = desks.Plan(directory, options.agreement, datetime.now(UTC), ports=_ports())
         async with desks.running(plan, _stages(console)) as desk:
             await _stay(desk, console)
         return 0
@@ -188,6 +194,11 @@ async def _down(_: argparse.Namespace, console: Console) -> int:
     path.unlink()
     console.print("Down.")
     return 0
+
+
+def _ports() -> dict[str, int]:
+    """The well-known ports, or, with `RELAYDESK_PORTS=free`, any that are free."""
+    return {} if os.environ.get("RELAYDESK_PORTS") == "free" else desks.PORTS
 
 
 def _driver(desk: desks.Desk, plan: desks.Plan, feed: Feed, seed: int) -> Driver:

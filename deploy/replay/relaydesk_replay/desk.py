@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from relaydesk_local import LocalKafka, LocalPostgres
+from relaydesk_local.ports import require_free
 from relaydesk_replay.supervisor import Service, ServiceFailed, Supervisor
 from ticket_contracts import topics
 from ticket_contracts.agreement import Agreement
@@ -85,6 +86,8 @@ async def running(plan: Plan, say: Callable[[str], None] = lambda _: None) -> As
     if plan.fresh:
         for name in ("kafka", "postgres", "services"):
             shutil.rmtree(plan.directory / name, ignore_errors=True)
+    for name, port in plan.ports.items():
+        require_free(port, name)
     kafka = LocalKafka(plan.directory / "kafka", port=plan.ports.get("kafka"))
     postgres = LocalPostgres(plan.directory / "postgres", port=plan.ports.get("postgres"), ephemeral=plan.ephemeral)
     try:
