@@ -85,7 +85,10 @@ class TooManyDeadLetters(Exception):
 def to_record(arrived: Arrived, topic: str, present: datetime) -> Record:
     """The record that a service sees. topic: without the prefix. present: of the desk (UTC). Raises ValueError for one
     of our own topics when `ce_time` is missing or wrong."""
-    headers = dict(arrived.headers)
+    return _record(arrived, topic, present, dict(arrived.headers))
+
+
+def _record(arrived: Arrived, topic: str, present: datetime, headers: dict[str, bytes]) -> Record:
     if topic.startswith(_OTHERS_WRITE):
         instant = min(_instant(arrived.timestamp, present), present)
     else:
@@ -105,11 +108,12 @@ def to_record(arrived: Arrived, topic: str, present: datetime) -> Record:
 def handle(arrived: Arrived, topic: str, present: datetime, work: Work, out: Collector, group: str) -> Outcome:
     """One message in; what it gives out, or its dead letter, is in `out` afterwards. Raises Transient, and whatever
     else the work raises, with `out` as it was before."""
-    for name, said in arrived.headers:
-        if name == ONLY_FOR_GROUP and said != group.encode():
-            return "not_for_us"
+    headers = dict(arrived.headers)
+    own = group.encode()
+    if headers.get(ONLY_FOR_GROUP, own) != own:
+        return "not_for_us"
     try:
-        record = to_record(arrived, topic, present)
+        record = _record(arrived, topic, present, headers)
     except ValueError as error:
         out.begin(None)
         out.add(dead_letter(arrived, topic, group, error))

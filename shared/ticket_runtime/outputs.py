@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -15,6 +16,8 @@ from ticket_runtime.task import Record
 FORWARDED_TYPE = "relaydesk.message.forwarded.v1"
 """The `ce_type` of a message that was re-keyed untouched, unless it brings one."""
 
+_ID = re.compile("[0-9a-f]{32}")
+_TRACEPARENT = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _OWN_ATTRIBUTES = frozenset({"ce_id", "ce_correlationid", "ce_causationid", "ce_traceparent"})
 
 
@@ -127,8 +130,8 @@ def trace_of(record: Record) -> tuple[Trace, str]:
     own_id = own.decode(errors="replace") if own else derive_id(record.topic, record.partition, record.offset)
     correlation = said.get("ce_correlationid", own_id.encode()).decode(errors="replace")
     traceparent = (said.get("ce_traceparent") or said.get("traceparent") or b"").decode(errors="replace")
-    if not _is_traceparent(traceparent):
-        hexadecimal = correlation if _is_hex(correlation, 32) else derive_id(correlation)
+    if not _TRACEPARENT.fullmatch(traceparent):
+        hexadecimal = correlation if _ID.fullmatch(correlation) else derive_id(correlation)
         traceparent = cloudevents.root_traceparent(hexadecimal)
     causation = said.get("ce_causationid", own_id.encode()).decode(errors="replace")
     return Trace(correlation, causation, traceparent), own_id
@@ -143,12 +146,3 @@ def instant_of(headers: dict[str, bytes]) -> datetime:
         return cloudevents.parse_instant(said.decode())
     except ValueError:
         raise ValueError("the header ce_time is not an RFC 3339 instant such as 2026-03-02T09:00:00Z") from None
-
-
-def _is_traceparent(text: str) -> bool:
-    parts = text.split("-")
-    return [len(part) for part in parts] == [2, 32, 16, 2] and all(_is_hex(part, len(part)) for part in parts)
-
-
-def _is_hex(text: str, length: int) -> bool:
-    return len(text) == length and all(letter in "0123456789abcdef" for letter in text)
