@@ -18,6 +18,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LOG = ROOT.parent / "shared" / "data" / "servicenow_incident_log.csv.gz"
+pytestmark = pytest.mark.timeout(1_500)  # whole replays, on however busy a machine
 LOG_TICKETS = 1_000
 WEEK_TICKETS = 160
 
