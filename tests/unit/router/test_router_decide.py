@@ -185,6 +185,14 @@ def test_a_closing_queue_is_left_to_where_the_ticket_belongs_once_it_is_closed()
     assert (outcome.queue.name, outcome.rule) == ("night-desk", "by-night")
 
 
+def test_a_queue_that_closes_as_well_is_no_way_out() -> None:
+    earlier = {**CLOSING, "calendars": {"late": {"zone": "UTC", "hours": hours(("10:00", "16:45"), days=ALL_DAYS)}}}
+    leaving = Request(facts=facts(), purpose="reroute", cause="queue_closing", current="desk")
+    outcome = decide(leaving, policy(**earlier), Desk(), utc("2026-03-06T16:30:00"))
+    assert outcome.final
+    assert outcome.refusals == [("night-desk", "closing")]
+
+
 def test_the_decision_says_when_it_is_looked_at_again() -> None:
     first = Request(facts=facts(), purpose="first", cause="first")
     assert decide(first, policy(), Desk(), utc(DAY)).look_again_at is None

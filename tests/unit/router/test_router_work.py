@@ -478,3 +478,66 @@ def test_room_that_came_while_a_ticket_went_to_the_duty_is_seen_when_it_arrives(
     assert story.tell(normalized(2, night, status="deleted")) == [], "it is on its way to the duty"
     (home,) = story.tell(requested(1, night, "t1", other), completed(2, night, "t1", "duty", other))
     assert (home.ticket, home.queue) == (other, "night-desk")
+
+
+def test_the_end_of_an_older_transfer_gives_no_newer_place_back() -> None:
+    story = Story()
+    story.owned_by("desk")
+    story.tell(requested(3, MONDAY, "t2", cause="escalation", asks=True, sender_queue="specialists"))
+    assert story.decided[-1].queue == "desk"
+    story.tell(normalized(2, lifecycle="reopened", status="open"))
+    assert story.loads == {"desk": 1}
+    story.tell(withdrawn(4, MONDAY, "t2", "desk"))
+    assert story.loads == {"desk": 1}, "the place is the reopened ticket's"
+
+
+def test_a_ticket_takes_no_second_place_from_the_partner_that_has_it() -> None:
+    once = {
+        "partners": {"nightwatch": {"calendar": "always", "caps": {"concurrent": 1}}},
+        "queues": {
+            "night-experts": {
+                "title": "Night experts",
+                "support_model": "partner",
+                "tier": 2,
+                "owner_role": "night",
+                "partner": "nightwatch",
+            }
+        },
+        "routing": {"rules": [{"name": "outside", "to": ["night-desk", "night-experts"]}]},
+    }
+    story = Story(**{**ROUND_THE_CLOCK, **once})
+    story.owned_by("night-desk")
+    (answer,) = story.tell(requested(3, MONDAY, "t2", cause="escalation", asks=True, sender_queue="night-desk"))
+    assert answer.queue == "night-experts"
+    (other,) = story.tell(normalized(ticket="servicenow:main:INC2"), classified(ticket="servicenow:main:INC2"))
+    assert (other.queue, other.final) == ("duty", True), "another ticket is one too many"
+
+
+def test_what_fell_due_before_an_event_is_said_before_it() -> None:
+    story = Story(**{**ROUND_THE_CLOCK, "queues": {"desk": {"close_lead_minutes": 30}}})
+    story.owned_by("desk")
+    late = utc("2026-03-02T16:45:00")
+    (proposal,) = story.tell(normalized(2, late, title="Still dark"))
+    assert (proposal.decided_for, proposal.queue) == (utc("2026-03-02T16:30:00"), "night-desk")
+    assert story.pass_time(late) == [], "and not twice"
+
+
+def test_days_that_no_cap_asks_about_are_forgotten() -> None:
+    story = Story(**ROUND_THE_CLOCK)
+    for number, day in enumerate(["2026-03-02", "2026-03-03", "2026-05-20"]):
+        at, ticket = utc(f"{day}T10:00:00").replace(hour=20), f"servicenow:main:INC{number}"
+        story.tell(normalized(at=at, ticket=ticket), classified(at=at, ticket=ticket))
+    assert set(story.work.loads.days) == {("nightwatch", "2026-05-21")}
+    assert [key for key in story.out.state if key.startswith(b"c:")] == [b"c:nightwatch|2026-05-21"]
+    assert story.restored().snapshot() == story.work.snapshot()
+
+
+def test_following_the_sun_is_no_ping_pong() -> None:
+    story = Story(**{**ROUND_THE_CLOCK, "queues": {"desk": {"close_lead_minutes": 30}}})
+    story.owned_by("desk")
+    evening = utc("2026-03-02T16:30:00")
+    story.pass_time(evening)
+    story.tell(requested(3, evening, "t2", cause="queue_closing"), completed(4, evening, "t2", "night-desk"))
+    morning = utc("2026-03-03T08:00:00")
+    (back,) = story.tell(requested(5, morning, "t3", cause="escalation", asks=True, sender_queue="night-desk"))
+    assert (back.queue, back.inputs.history) == ("desk", ["night-desk"])
