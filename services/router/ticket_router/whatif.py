@@ -14,18 +14,20 @@ from typing import Final, Protocol
 import msgspec
 
 from ticket_contracts import topics
-from ticket_contracts.agreement import Published
+from ticket_contracts.agreement import Condition, Published, matches
 from ticket_contracts.classification import TicketClassified
 from ticket_contracts.cloudevents import Event
-from ticket_contracts.routing import TicketRouted
+from ticket_contracts.routing import TicketFacts, TicketRouted
 from ticket_contracts.tickets import TicketNormalized
 from ticket_contracts.transfers import TransferCompleted, TransferRequested
-from ticket_router.domain.policy import Policies, Policy
+from ticket_router.domain.policy import Policies, Policy, QueuePlan
 from ticket_router.handlers import RouterWork
 from ticket_runtime.task import Record
 
 PEOPLE: Final = frozenset({"source", "escalation", "return"})
 """Causes of transfers that are people's doing, whatever the agreement: they are part of history."""
+
+_LITTLE: Final = 3600
 
 Given = TicketNormalized | TicketClassified | TransferRequested
 
@@ -47,7 +49,8 @@ class Always:
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One decision of a run. waits: the queue was full. cost: by the price list."""
+    """One decision of a run. waits: the queue was full. cost: by the price list. at_risk: of a first decision: before
+    the deadline of resolution its queue is open for less than an hour."""
 
     ticket: str
     at: dt.datetime
@@ -62,6 +65,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     overflow: bool
     waits: bool
     cost: float
+    at_risk: bool
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,8 +189,28 @@ class _Simulation:
                 overflow=bool(decision.inputs.overflowing),
                 waits=plan.capacity is not None and decision.inputs.loads.get(queue, 0) >= plan.capacity,
                 cost=prices.get(plan.tier, 0.0),
+                at_risk=decision.purpose == "first" and _at_risk(policy, plan, decision.inputs.facts, at),
             )
         )
+
+
+def _at_risk(policy: Policy, plan: QueuePlan, facts: TicketFacts, at: dt.datetime) -> bool:
+    agreement, second = policy.agreement, int(at.timestamp())
+
+    def holds(when: Condition) -> bool:
+        return matches(when, facts, at, policy.hours, ancestors=agreement.ancestors, queue=plan.name)
+
+    for rules in agreement.sla.values():
+        if rules.clock != "resolution" or not holds(rules.when):
+            continue
+        goal = next((goal.seconds for goal in rules.goals if holds(goal.when)), None)
+        if goal is None:
+            continue
+        begun = second - facts.age_seconds
+        deadline = begun + goal if rules.calendar is None else policy.calendars[rules.calendar].add(begun, goal)
+        if deadline <= second or plan.open_seconds(second, deadline) < _LITTLE:
+            return True
+    return False
 
 
 def simulate(under: Under, history: Iterable[Given]) -> Run:
@@ -283,6 +307,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     overflow: int
     waits: int
     duty: int
+    at_risk: int
     reroutes: int
     transfers: int
     cost: float
@@ -308,6 +333,7 @@ def figures(run: Run, policy: Policy, calendar: str | None) -> Figures:
         overflow=sum(s.overflow and not s.waits for s in run.steps),
         waits=sum(s.waits for s in run.steps),
         duty=sum(s.final for s in run.steps),
+        at_risk=sum(s.at_risk for s in first),
         reroutes=sum(s.purpose == "reroute" for s in run.steps),
         transfers=sum(s.purpose == "transfer" for s in run.steps),
         cost=round(sum(s.cost for s in run.steps), 2),

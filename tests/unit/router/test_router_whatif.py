@@ -139,6 +139,20 @@ def test_one_hour_of_the_year_has_no_letter_and_one_has_both() -> None:
     assert drawn[1][len("  Sun 2026-03-29  ") :].split(" ")[2] == "", "02:00 does not exist that day"
 
 
+def test_a_deadline_that_falls_before_the_queue_opens_is_at_risk() -> None:
+    nobody_by_night = {
+        **ALWAYS,
+        "routing": {"rules": [{"name": "all", "to": ["desk"]}]},
+        "queues": {"duty": {"calendar": "frankfurt"}},
+    }
+    evening = MONDAY.replace(hour=17, minute=30)  # 18:30 in Berlin; the goal is eight hours around the clock
+    history = in_order([normalized(1, evening, created_at=evening)], [classified(1, evening)], [])
+    late = simulate(Always(published(agreement(**nobody_by_night))), history)
+    assert numbers(late, **nobody_by_night).at_risk == 1
+    early = simulate(Always(published(agreement(**ALWAYS))), history)
+    assert numbers(early, **ALWAYS).at_risk == 0, "the partner works by night"
+
+
 def test_figures_are_plain_data() -> None:
     run = simulate(Always(published(agreement(**WITH))), flood())
     assert msgspec.json.decode(msgspec.json.encode(numbers(run, **WITH)))["tickets"] == 80

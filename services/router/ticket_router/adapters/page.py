@@ -22,6 +22,7 @@ _ROWS: Final[tuple[tuple[str, str], ...]] = (
     ("overflow", "decisions past an overflowing queue"),
     ("waits", "decisions to wait for capacity"),
     ("duty", "decisions that end at the duty owner"),
+    ("at_risk", "deadlines with an hour of work or less"),
     ("reroutes", "proposals to move"),
     ("transfers", "transfers people asked for"),
     ("cost", "cost by the price list"),

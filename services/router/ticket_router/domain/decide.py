@@ -282,7 +282,7 @@ def _choose(request: Request, policy: Policy, weighing: _Weighing) -> tuple[str,
             takers.append(name)
             if strategy == "preference":
                 break
-        elif waiting is None or weighing.refusals[-1][1] == "overflowing":
+        else:
             waiting = _waiting_place(policy, weighing, waiting)
     chosen = weighing.least_loaded(takers, weighted=strategy == "weighted") if takers else waiting
     if chosen is not None:

@@ -57,6 +57,10 @@ class Hours:
         self.is_open(at)
         return self._until
 
+    def elapsed(self, start: int, end: int) -> int:
+        """Working seconds between the two."""
+        return self._calendar.elapsed(start, end)
+
 
 class Contract:
     """What a partner may be given, apart from hours and load."""
@@ -164,6 +168,10 @@ class QueuePlan:
         if self.above is None:
             return False
         return load > self.below if before else load >= self.above
+
+    def open_seconds(self, start: int, end: int) -> int:
+        """Seconds in which somebody works on it, at most: of several calendars the least."""
+        return min((hours.elapsed(start, end) for hours in self.hours), default=end - start)
 
     def look_again(self, at: int) -> int | None:
         """When its open tickets are to be looked at next for its closing: the lead before, or, within that, the
