@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ticket_intake.domain.errors import NotUnderstood
 from ticket_intake.domain.paths import MISSING, Path, PathError, journal, options
 
 NAMES = st.sampled_from(["a", "b", "c", "value", "display_value"])
@@ -90,7 +91,7 @@ def test_what_is_no_path_is_refused_when_it_is_compiled(expression: str) -> None
 
 
 def test_a_function_given_the_wrong_type_is_said_where_it_is_read() -> None:
-    with pytest.raises(PathError, match="cannot be read here"):
+    with pytest.raises(NotUnderstood, match="cannot be read here"):
         Path("join('@', [a, b])").get({"a": "x"})
 
 

@@ -13,7 +13,7 @@ import msgspec
 from ticket_contracts.ids import ticket_id
 from ticket_intake.domain import instants
 from ticket_intake.domain.errors import NotUnderstood, code
-from ticket_intake.domain.paths import MISSING, Path, PathError
+from ticket_intake.domain.paths import MISSING, Path
 from ticket_intake.domain.text import LINE_LIMIT, line, readable
 from ticket_intake.domain.update import LEAVES, CommentUpdate, Order, Shape, Update
 
@@ -136,7 +136,7 @@ class Source:
     def _scopes(self, body: Any) -> list[Any]:
         if self.parts is None:
             return [body]
-        found = _get(self.parts, body)
+        found = self.parts.get(body)
         if not isinstance(found, list) or not found:
             raise NotUnderstood(self.parts.text, "no list of tickets stands there")
         if not all(type(item) is dict for item in found):
@@ -144,7 +144,7 @@ class Source:
         return [{"item": item, "body": body} for item in found]
 
     def _identity(self, scope: Any) -> tuple[str, str]:
-        external = _scalar(_get(self.external_id, scope), self.external_id)
+        external = _scalar(self.external_id.get(scope), self.external_id)
         if not external:
             raise NotUnderstood(
                 self.external_id.text, "the ticket's own id is missing; the source's document says `ticket:`"
@@ -153,7 +153,7 @@ class Source:
             raise NotUnderstood(self.external_id.text, f"an id of more than {EXTERNAL_ID_LIMIT} characters")
         instance = self.instance
         if self.instance_path is not None:
-            instance = _scalar(_get(self.instance_path, scope), self.instance_path).replace(":", "_") or instance
+            instance = _scalar(self.instance_path.get(scope), self.instance_path).replace(":", "_") or instance
         return instance, external
 
     # --- what it says
@@ -214,7 +214,7 @@ class Source:
     def _delivery(self, scope: Any) -> str | None:
         if self.delivery is None:
             return None
-        return _scalar(_get(self.delivery, scope), self.delivery) or None
+        return _scalar(self.delivery.get(scope), self.delivery) or None
 
     def _version(self, scope: Any, latest: int) -> tuple[tuple[int, ...], bool]:
         """The source's version, and whether a time in it lay in the future, beyond `latest`."""
@@ -233,7 +233,7 @@ class Source:
 
     def _comments(self, scope: Any, updated: int, received: int, steps: list[Step] | None) -> Iterator[CommentUpdate]:
         for rule in self.comments:
-            found = _get(rule.each, scope)
+            found = rule.each.get(scope)
             if not found:
                 continue
             items = found if isinstance(found, list) else [found]
@@ -249,7 +249,7 @@ class Source:
         """The paths of one part of a message that nothing reads: leaves, lists whole; for `--explain`."""
         reads = {names for path in self._paths() for names in path.reads}
         if self.parts is not None:
-            body = _get(self.parts, body)[part]
+            body = self.parts.get(body)[part]
             reads = {names[1:] for names in reads if names[0] == "item"}
         return [".".join(names) for names in _leaves(body, ()) if not any(names[: len(r)] == r for r in reads)]
 
@@ -282,13 +282,6 @@ def _leaves(value: Any, names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 # --- one value
 
 
-def _get(path: Path, scope: Any) -> Any:
-    try:
-        return path.get(scope)
-    except PathError as error:
-        raise NotUnderstood(path.text, str(error)) from error
-
-
 def _kind(value: Any) -> str:
     return {dict: "an object", list: "a list", str: "a text", bool: "a truth value"}.get(type(value), "a number")
 
@@ -313,7 +306,7 @@ def _apply(leaf: str, shape: Shape, rule: Rule, scope: Any, cut: list[str], step
         if steps is not None:
             steps.append(Step(leaf, "(always)", rule.value, rule.value))
         return rule.value
-    found = _get(rule.path, scope)
+    found = rule.path.get(scope)
     if found is MISSING:
         return MISSING
     became = _SHAPES[shape](leaf, found, rule, rule.path, cut)
@@ -346,25 +339,11 @@ def _reader(leaf: str, rules: tuple[Rule, ...]) -> Reader:
                 return found
             return shape(leaf, found, only, path, cut)
 
-        return _located(path, short)
+        return short
 
     def read(scope: Any, cut: list[str]) -> Any:
         found = get(scope)
         return MISSING if found is MISSING else shape(leaf, found, only, path, cut)
-
-    return _located(path, read)
-
-
-def _located(path: Path, reader: Reader) -> Reader:
-    """A path that runs in the library may meet a value that its functions do not take; the compiled ones cannot."""
-    if path.compiled:
-        return reader
-
-    def read(scope: Any, cut: list[str]) -> Any:
-        try:
-            return reader(scope, cut)
-        except PathError as error:
-            raise NotUnderstood(path.text, str(error)) from error
 
     return read
 
@@ -475,7 +454,7 @@ _SHAPES: dict[Shape, Callable[[str, Any, Rule, Path, list[str]], Any]] = {
 
 
 def _number(part: VersionPart, scope: Any) -> int | None:
-    found = _get(part.path, scope)
+    found = part.path.get(scope)
     if found is None or found is MISSING or found == "":
         return None
     if part.form == "rank":

@@ -23,6 +23,8 @@ import jmespath.functions
 import jmespath.parser
 import jmespath.visitor
 
+from ticket_intake.domain.errors import NotUnderstood
+
 
 class Missing:
     """The type of MISSING."""
@@ -48,8 +50,8 @@ class PathError(ValueError):
 class Path:
     """One compiled expression.
 
-    text: the expression. reads: the names, joined by dots, that it begins with. get: see `Search`; it raises PathError
-    only where the expression runs in the library, `compiled` is false.
+    text: the expression. reads: the names, joined by dots, that it begins with. compiled: it runs without the library.
+    get: see `Search`; it raises NotUnderstood where a function meets what it does not take.
     """
 
     __slots__ = ("compiled", "get", "reads", "text")
@@ -324,8 +326,9 @@ def _library(text: str, reads: tuple[tuple[str, ...], ...]) -> Search:
     def get(body: Any) -> Any:
         try:
             value = expression.search(body, options)
-        except jmespath.exceptions.JMESPathError as error:  # a function given the wrong type
-            raise PathError(f"{text!r} cannot be read here: {type(error).__name__}") from error
+        except (jmespath.exceptions.JMESPathError, TypeError, ValueError, ArithmeticError) as error:
+            # A function was given what it does not take; the library's own checks do not see all of it.
+            raise NotUnderstood(text, f"cannot be read here: {type(error).__name__}") from error
         if value is None and not any(walk(body, names) is not MISSING for names in reads):
             return MISSING
         return value
