@@ -371,6 +371,32 @@ def test_a_reassignment_before_the_first_decision_is_not_undone_by_it() -> None:
     sound(story)
 
 
+def test_a_first_decision_that_came_too_late_is_answered_by_a_withdrawal() -> None:
+    """The router was silent for so long that the duty owner has the ticket: it must give up the place that it
+    reserved."""
+    story = Story()
+    story.seen(0)
+    story.seen(1, changed=["group"], group="Experts")
+    story.judged(1)
+    story.overdue(241)
+    assert story.owned_by() == ("automatic", "duty")
+    story.routed(242, "desk")
+    withdrawn = story.last(TransferWithdrawn)
+    assert (withdrawn.queue, withdrawn.reason) == ("desk", "Dora has it meanwhile")
+    assert story.owned_by() == ("automatic", "duty")
+    sound(story)
+
+
+def test_an_answer_to_a_question_that_people_have_changed_since_is_not_taken() -> None:
+    story = Story().owned()
+    story.seen(10, changed=["group"], group="Experts")
+    story.seen(11, changed=["group"], group="Elsewhere")
+    assert story.routed(10, "experts", purpose="transfer", transfer_id=story.transfer_id(2)) == []
+    story.answered(11, "night-desk")
+    assert story.last(TransferOffered).queue == "night-desk"
+    sound(story)
+
+
 def test_a_reassignment_to_where_it_is_changes_nothing() -> None:
     story = Story().owned()
     story.seen(10, changed=["group"], group="Helpers")

@@ -249,10 +249,14 @@ class _Course:
             return  # decided before the ticket was reopened: the router decides anew
         if seen.purpose == "first":
             ledger.first_decision = seen.decision
-            if transfer is None and owner.kind == "intake_duty":
-                cause: Cause = "reopened" if seen.inputs.cause == "reopened" else "first"
+            cause: Cause = "reopened" if seen.inputs.cause == "reopened" else "first"
+            if transfer is not None:
+                return  # people chose meanwhile, and asked the router: its answer replaces this
+            if owner.kind == "intake_duty":
                 self._send_to(self._request(cause, asks=False), destination)
-            return  # else people chose meanwhile, and asked the router
+            else:
+                self._turn_down(cause, destination, f"{owner.owner} has it meanwhile")
+            return
         self._rerouted(seen, owner, transfer, destination)
 
     def _rerouted(
@@ -270,12 +274,16 @@ class _Course:
             if owner.queue != seen.queue:
                 self._send_to(self._request(cause, asks=False), destination)
             return
-        asked = self._request(cause, asks=False)
         if owner.kind != "intake_duty" and owner.queue != seen.inputs.current:
-            self._set(replace(asked, destination=destination))
-            self._withdraw(f"it left {seen.inputs.current} for {owner.queue} meanwhile")
+            self._turn_down(cause, destination, f"it left {seen.inputs.current} for {owner.queue} meanwhile")
         else:
-            self._send_to(asked, destination)
+            self._send_to(self._request(cause, asks=False), destination)
+
+    def _turn_down(self, cause: Cause, destination: Destination, reason: str) -> None:
+        """A decision of the router that what happened meanwhile has overtaken: it is told, so that it gives up the
+        place that it has reserved."""
+        self._set(replace(self._request(cause, asks=False), destination=destination))
+        self._withdraw(reason)
 
     # -- what clocks say
 
