@@ -1,6 +1,5 @@
 """The monitor killed and frozen on a real broker while clocks fall due: each warning and breach is said once.
 
-
 What must be said is computed here, from creation, goal and stop alone, and compared to the id.
 """
 
