@@ -99,7 +99,7 @@ async def running(plan: Plan, say: Callable[[str], None] = lambda _: None) -> As
         await _handoff(["migrate"], {"RELAYDESK_DATABASE_URL": database})
         await _operator_key(plan.directory)
         say("Starting the five services")
-        supervisor = Supervisor(_services(plan, agreement, bootstrap, database), plan.directory / "services")
+        supervisor = Supervisor(_services(plan, bootstrap, database), plan.directory / "services")
         async with supervisor.running():
             endpoints = _endpoints(await supervisor.endpoints(), bootstrap, database)
             path = plan.directory / "endpoints.json"
@@ -166,9 +166,8 @@ async def _handoff(arguments: list[str], env: dict[str, str]) -> str:
     return said.decode()
 
 
-def _services(plan: Plan, agreement: Agreement, bootstrap: str, database: str) -> list[Service]:
+def _services(plan: Plan, bootstrap: str, database: str) -> list[Service]:
     own = {
-        "intake": {"RELAYDESK_INTAKE_SOURCES": ",".join(agreement.sources)},
         "handoff": {
             "RELAYDESK_DATABASE_URL": database,
             "RELAYDESK_HANDOFF_KEYS_FILE": str((plan.directory / _KEYS).absolute()),
