@@ -13,6 +13,7 @@ from typing import IO, Any
 from business_calendar import CalendarError, compile_calendar, local_time, offset_changes
 from business_calendar.cases import evaluate
 from sla_monitor import offline
+from sla_monitor.adapters.measure import metrics_of
 from sla_monitor.adapters.recorded import Recorded, RecordedError, from_broker, from_directory
 from sla_monitor.domain.explain import as_text, explain
 from sla_monitor.handlers import INPUTS, SlaWork
@@ -98,7 +99,7 @@ def _make_work(context: TaskContext) -> SlaWork:
     def present() -> datetime | None:
         return None if clock is None or clock.streaming else clock.now()
 
-    return SlaWork(context.agreements, present)
+    return SlaWork(context.agreements, present, metrics_of(context.metrics).said if context.metrics else None)
 
 
 def _evaluate(options: argparse.Namespace) -> int:

@@ -177,13 +177,19 @@ class SlaWork:
     """The clocks of one task's tickets. State is packed by ticket, exactly as in the changelog.
 
     present: the desk's wall clock, to tell what is late; None while a replay leads the clock: a step fires a whole
-    grain of time at once, and nothing in it is late.
+    grain of time at once, and nothing in it is late. heard: is told of every event with the desk's present.
     """
 
-    def __init__(self, agreements: Agreements, present: Callable[[], datetime | None] = _always_replaying) -> None:
+    def __init__(
+        self,
+        agreements: Agreements,
+        present: Callable[[], datetime | None] = _always_replaying,
+        heard: Callable[[ClockEvent, datetime | None], None] | None = None,
+    ) -> None:
         self._agreements = agreements
         self._book = Rulebook(agreements)
         self.present = present
+        self._heard = heard
         self._packing = Packing()
         self._tickets: dict[str, bytes] = {}
         self._queue: DueQueue | None = None
@@ -381,6 +387,8 @@ class SlaWork:
             if present is not None and event.due_at is not None and present - event.due_at > LATE_AFTER:
                 event = msgspec.structs.replace(event, late=True)
             out.emit(topics.SLA_EVENTS, event)
+            if self._heard is not None:
+                self._heard(event, present)
         if self._followed is None:
             self._follow(clocks.instant_us(ticket.through * 1_000_000), out)
         packed = self._packing.pack(ticket)
