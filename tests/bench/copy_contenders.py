@@ -111,7 +111,7 @@ def faust() -> None:
     )
     source, sink = app.topic(IN, value_type=bytes), app.topic(OUT, value_type=bytes)
 
-    @app.agent(source)  # type: ignore[untyped-decorator]
+    @app.agent(source)
     async def copy(stream: Any) -> None:
         async for event in stream.events():
             await sink.send(key=event.key, value=event.value)
