@@ -20,15 +20,15 @@ from ticket_contracts.cloudevents import Event, Trace, ce_id, encode, headers, i
 from ticket_contracts.topics import Topic, desk_topics
 from ticket_contracts.transfers import OfferMade, Reply, TransferEvent
 from ticket_handoff.adapters.engine import LedgerLoop, Replies
-from ticket_handoff.adapters.relay import OUTBOX
-from ticket_handoff.adapters.store import Numbered, Store
+from ticket_handoff.adapters.store import Store
 from ticket_handoff.domain.decision import Answer
 from ticket_handoff.domain.facts import ReplyGiven
 from ticket_handoff.handlers import HandoffWork, inputs
 from ticket_runtime.agreements import Agreements
 from ticket_runtime.loop import Loop
+from ticket_runtime.outputs import Collector
 from ticket_runtime.topics import partition_counts
-from unit.handoff.handoff_desk import classified, clock, normalized, published, routed
+from unit.handoff.handoff_desk import Story, classified, clock, normalized, published, routed
 
 PARTNERS = ["nightwatch", "otherwise"]
 INPUTS = inputs(PARTNERS)
@@ -172,4 +172,22 @@ def _event(record: Any) -> Event:
     return event
 
 
-__all__ = ["INPUTS", "OUTBOX", "LedgerDesk", "Numbered", "wanted"]
+async def written(store: Store, tickets: list[str], queue: str = "desk", partition: int = 0) -> dict[str, OfferMade]:
+    """Tickets up to their offer, each written in a transaction of its own without a broker. Returns the offers."""
+    offers = {}
+    await store.positions(partition, [topics.NORMALIZED])
+    for ticket in tickets:
+        story = Story(ticket=ticket)
+        story.seen(0)
+        story.judged(0)
+        story.routed(0, queue)
+        story.stated(0)
+        out = Collector("/relaydesk/handoff", partition)
+        for topic, event in story.out.emitted:
+            out.emit(topic, event)
+        messages, _ = out.take()
+        story.work.tickets[ticket].partition = partition
+        async with store.transaction() as connection:
+            await store.write(connection, story.work.take_changes(), messages, {})
+        offers[ticket] = story.offer()
+    return offers
