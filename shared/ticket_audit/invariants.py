@@ -33,6 +33,12 @@ from ticket_contracts.transfers import (
 )
 
 
+TOO_SHORT_TO_ROUTE = timedelta(hours=1)
+"""A ticket that ended so soon after its first event may have ended before the router knew what it is: topics are not
+ordered among each other, and what has ended is not routed. Its owner was intake duty throughout."""
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
 def audit(history: History) -> list[Finding]:
     """All eight, in order."""
     return [
@@ -81,11 +87,12 @@ def _hops(history: History, found: Finding) -> None:
         if isinstance(entry.event, TicketRouted)
     }
     for ticket, versions in history.by_ticket(topics.NORMALIZED).items():
-        states = [entry.event.status for entry in versions if isinstance(entry.event, TicketNormalized)]
-        if not states:
+        seen = [entry.event for entry in versions if isinstance(entry.event, TicketNormalized)]
+        if not seen:
             continue
         found.expect(bool(classified.get(ticket)), f"{ticket}: never classified")
-        if states[0] not in ENDED:
+        ends = (version.decided_for for version in seen if version.status in ENDED)
+        if next(ends, _NEVER) - seen[0].decided_for > TOO_SHORT_TO_ROUTE:
             found.expect(bool(routed.get(ticket)), f"{ticket}: never routed")
             found.expect(
                 any(isinstance(entry.event, TransferRequested) for entry in transfers.get(ticket, [])),

@@ -36,6 +36,14 @@ def test_a_true_history_violates_nothing_and_every_invariant_looked_at_something
     assert all(finding.checked for finding in findings)
 
 
+def test_a_ticket_that_ended_at_once_need_not_have_been_routed() -> None:
+    told = a_true_history()
+    told.replace(topics.NORMALIZED, TicketNormalized, status="closed")
+    told.drop(topics.ROUTED, TicketRouted)
+    (lost, *_) = audit(told.history())
+    assert not any("never routed" in example for example in lost.examples)
+
+
 def _clock_row(told: Told, occurrence: str) -> int:
     rows = told.rows[topics.SLA_EVENTS]
     return next(n for n, row in enumerate(rows) if msgspec.json.decode(row.data)["occurrence"] == occurrence)
