@@ -11,7 +11,7 @@ import structlog
 _NOISY = {
     # One line for each request of a client while a broker is away: the end of the process says it once.
     "aiokafka": logging.ERROR,
-    "uvicorn.access": logging.WARNING,
+    "uvicorn": logging.WARNING,
 }
 
 
@@ -28,7 +28,8 @@ def configure_logs(service: str, level: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         name_service,
-        structlog.processors.dict_tracebacks,
+        # Without the variables of each frame: a ticket's text is among them.
+        structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -55,6 +55,7 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
         self._generation = 0
         self._joined = False
         self._partitions = 0
+        self._stop_asked = False
         self._ended: asyncio.Future[None] | None = None
         self._pump_wake: asyncio.Future[None] | None = None
         self._consumer: AIOKafkaConsumer
@@ -64,8 +65,9 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def run(self) -> None:
         """Raises CannotRun, KafkaError, TimeoutError, TooManyDeadLetters, or what the work raised."""
-        loop = asyncio.get_running_loop()
-        self._ended = loop.create_future()
+        self._ended = asyncio.get_running_loop().create_future()
+        if self._stop_asked:
+            return
         async with contextlib.AsyncExitStack() as stack:
             self._admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.bootstrap)
             await self._admin.start()
@@ -96,6 +98,7 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def stop(self) -> None:
         """Lets `run` return after every task has finished its transaction."""
+        self._stop_asked = True
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -56,6 +57,20 @@ class TaskGroup:
     whole: bool = False
     stateful: bool = True
     limit: DeadLetterLimit = DeadLetterLimit()  # noqa: RUF009 - frozen
+
+
+class MessageFault(Exception):
+    """The work could not handle a message and did not say why: a fault of ours, which ends the process.
+
+    where: topic, partition, offset, ticket and trace ids. kind, frames: of the error. Its words are left out, for they
+    may be the ticket's; they are in `__cause__`.
+    """
+
+    def __init__(self, arrived: Arrived, error: Exception) -> None:
+        self.where = _where(arrived)
+        self.kind = f"{type(error).__module__}.{type(error).__qualname__}"
+        self.frames = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)[-6:]]
+        super().__init__(f"{self.kind} at {arrived.topic}/{arrived.partition}/{arrived.offset}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +166,9 @@ class TaskRunner:
     @property
     def stuck_since(self) -> float | None:
         """Since when (unix time) nothing was committed although there is something to do."""
-        return self._busy_since if self._inbox and not self._clock.streaming else None
+        if not self._inbox or self._clock.streaming or self.state == "backing off":
+            return None  # backing off, it tries again and again: to start anew would not help
+        return self._busy_since
 
     def put(self, tp: TopicPartition, records: Sequence[Arrived]) -> None:
         if not self._inbox:
@@ -256,7 +273,7 @@ class TaskRunner:
         if full:
             self._wants_changed()
         if trouble is None:
-            self._fire_what_is_due(self._clock.now())
+            trouble = self._fire_what_is_due(self._clock.now())
         self._metrics.batch_seconds.observe(time.perf_counter() - began)
         # What a later owner takes for the old batch's end; it grows with the load, and so does the batch.
         self._batch = min(max(_BATCH_AT_LEAST, 2 * len(batch)), self._settings.batch)
@@ -283,13 +300,23 @@ class TaskRunner:
         except TimeoutError:
             pass
 
-    def _fire_what_is_due(self, now: datetime) -> None:
+    def _fire_what_is_due(self, now: datetime) -> Transient | None:
         """Not before the backlog is worked off, or a clock that was already stopped would fire."""
         self._note_caught_up()
+        return self._fire(now) if self._caught_up else None
+
+    def _fire(self, now: datetime) -> Transient | None:
+        """Returns what interrupted it; then nothing of it has happened."""
         due = self.work.next_due()
-        if self._caught_up and due is not None and due <= now:
-            self._collector.begin(None)
+        if due is None or due > now:
+            return None
+        mark = self._collector.begin(None)
+        try:
             self.work.fire(now, self._collector)
+        except Transient as reason:
+            self._collector.drop_since(mark)
+            return reason
+        return None
 
     def _note_caught_up(self) -> None:
         if not self._caught_up:
@@ -422,9 +449,10 @@ class TaskRunner:
             if trouble is not None and await self._pause(trouble):
                 self._collector.take()
                 return
-        if step.fire and (next_due := self.work.next_due()) is not None and next_due <= step.instant:
-            self._collector.begin(None)
-            self.work.fire(step.instant, self._collector)
+        while step.fire and (trouble := self._fire(step.instant)) is not None:
+            if await self._pause(trouble):
+                self._collector.take()
+                return
         self._metrics.batch_seconds.observe(time.perf_counter() - began)
         emitted += len(self._collector.messages)
         self._collector.add(stepping.answer(self._group.name, self.number, step, emitted, self.work.next_due()))
@@ -466,10 +494,8 @@ class TaskRunner:
             trouble = reason
         except TooManyDeadLetters:
             raise
-        except Exception:
-            arrived = batch[done]
-            log.exception("a message ends the process", **_where(arrived))
-            raise
+        except Exception as error:
+            raise MessageFault(batch[done], error) from error
         for (topic, outcome), number in outcomes.items():
             self._metrics.messages.labels(group, topic, outcome).inc(number)
         return done, trouble

@@ -27,7 +27,7 @@ from ticket_runtime.http import Server, make_app
 from ticket_runtime.logs import configure_logs, logger
 from ticket_runtime.loop import Loop
 from ticket_runtime.metrics import Metrics
-from ticket_runtime.runner import TaskGroup
+from ticket_runtime.runner import MessageFault, TaskGroup
 from ticket_runtime.settings import CannotRun, RuntimeSettings
 from ticket_runtime.task import Work
 from ticket_runtime.topics import add_missing_topics
@@ -92,6 +92,9 @@ async def _serve(spec: ServiceSpec, settings: RuntimeSettings, make_loop: Callab
     except (KafkaError, TimeoutError) as error:
         log.error("ended by a transaction or the broker", error=repr(error))
         return FAILED
+    except MessageFault as fault:
+        log.error("ended by a message", error=fault.kind, frames=fault.frames, **fault.where)
+        return FAILED
     except Exception:
         log.exception("ended by a fault")
         return FAILED
@@ -112,8 +115,10 @@ async def _run(spec: ServiceSpec, settings: RuntimeSettings, make_loop: Callable
         ends: set[asyncio.Future[Any]] = {asyncio.create_task(stopped.wait())}
         following: asyncio.Task[None] | None = None
         if spec.needs_agreement:
-            following = await stack.enter_async_context(_following(settings, agreements, news))
+            following = await stack.enter_async_context(_following(settings, agreements, news, stopped))
             ends.add(following)
+            if stopped.is_set():
+                return STOPPED
         inputs = spec.inputs(agreements) if callable(spec.inputs) else spec.inputs
         group = TaskGroup(
             name=spec.name,
@@ -151,10 +156,10 @@ async def _ended_by(spec: ServiceSpec, agreements: Agreements, inputs: list[str]
 
 @contextlib.asynccontextmanager
 async def _following(
-    settings: RuntimeSettings, agreements: Agreements, news: asyncio.Event
+    settings: RuntimeSettings, agreements: Agreements, news: asyncio.Event, stopped: asyncio.Event
 ) -> AsyncIterator[asyncio.Task[None]]:
-    """The agreements are read to the end, at least one, and followed by the task that this yields; it ends by a fault
-    alone."""
+    """The agreements are read to the end, at least one unless it is stopped meanwhile, and followed by the task that
+    this yields; it ends by a fault alone."""
     partition = TopicPartition(settings.topic_prefix + topics.AGREEMENT, 0)
     reader = AIOKafkaConsumer(
         bootstrap_servers=settings.bootstrap,
@@ -169,7 +174,7 @@ async def _following(
         await reader.seek_to_beginning(partition)
 
         async def read() -> None:
-            fetched = await reader.getmany(timeout_ms=100)
+            fetched = await reader.getmany(timeout_ms=1_000)
             versions = [parse_published(record.value) for records in fetched.values() for record in records]
             if versions:
                 await add_missing_topics(
@@ -185,7 +190,7 @@ async def _following(
 
         if not end:
             log.warning("no agreement yet", remedy="python -m ticket_contracts agreement publish")
-        while not len(agreements) or await reader.position(partition) < end:
+        while not stopped.is_set() and (not len(agreements) or await reader.position(partition) < end):
             await read()
 
         async def follow() -> None:

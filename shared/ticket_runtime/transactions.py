@@ -57,11 +57,12 @@ class TaskProducer:
         async with asyncio.timeout(self._settings.commit_seconds):
             producer = self._producer
             await producer.begin_transaction()
-            written = await self._send(messages, stored)
+            written = asyncio.gather(*await self._send(messages, stored))
+            written.add_done_callback(_seen)
             if offsets:
                 await producer.send_offsets_to_transaction(dict(offsets), self._group)
             # A batch that was refused does not fail the commit by itself.
-            await asyncio.gather(*written)
+            await written
             await producer.commit_transaction()
 
     async def close(self) -> None:
@@ -113,3 +114,9 @@ class TaskProducer:
         partitions = await self._producer.partitions_for(topic)
         self._counts[topic] = len(partitions)
         return len(partitions)
+
+
+def _seen(written: Future[Any]) -> None:
+    """Where the offsets fail first, with the same error, nobody asks for this one any more."""
+    if not written.cancelled():
+        written.exception()

@@ -24,7 +24,7 @@ from ticket_runtime.loop import Loop
 from ticket_runtime.runner import TaskRunner
 from ticket_runtime.service import ServiceSpec, run_service
 from ticket_runtime.settings import RuntimeSettings
-from ticket_runtime.task import Outputs, Record
+from ticket_runtime.task import Outputs, Poison, Record
 
 GROUP = "chaos"
 LEFT, RIGHT = "chaos.left", "chaos.right"
@@ -79,7 +79,10 @@ class ChaosWork:
         time.sleep(WORK_SECONDS)
         assert record.key is not None
         ticket, side = record.key.decode(), record.topic
-        number = msgspec.json.decode(record.value or b"", type=int)
+        try:
+            number = msgspec.json.decode(record.value or b"", type=int)
+        except msgspec.DecodeError:
+            raise Poison("the value is no number") from None
         out.emit(COPIED, Copied(ticket=ticket, decided_for=record.instant, side=side, number=number))
 
         count = self._counts.get(record.key, 0) + 1
