@@ -40,6 +40,15 @@ _READERS: Final[dict[str, dict[bytes, _Reader | None]]] = {
 _reply: Final = msgspec.json.Decoder(Reply)
 
 
+NAME_AT_MOST: Final = 1_000
+"""Bytes of an id: the ledger's indexes hold no longer ones."""
+
+
+def is_name(text: str) -> bool:
+    """Whether the ledger can hold this as an id."""
+    return "\0" not in text and len(text.encode(errors="replace")) <= NAME_AT_MOST
+
+
 def inputs(partners: list[str]) -> list[str]:
     """The topics that handoff reads on a desk with these partners, without prefix."""
     return [*INPUTS, topics.REPLIES_INTERNAL, *(topics.replies(partner) for partner in partners)]
@@ -244,7 +253,9 @@ def _read(record: Record) -> TicketSeen | ClassificationSeen | RoutedSeen | Cloc
     except msgspec.DecodeError as error:
         raise Poison(f"the value is not what {kind.decode()} says it is: {error}") from None
     if record.key != fact.ticket.encode():
-        raise Poison(f"the key is not the ticket's id, which the value says is {fact.ticket!r}")
+        raise Poison(f"the key is not the ticket's id, which the value says is {fact.ticket[:200]!r}")
+    if not is_name(fact.ticket):
+        raise Poison(f"a ticket's id has at most {NAME_AT_MOST} bytes and no NUL, or the ledger cannot hold it")
     return fact
 
 

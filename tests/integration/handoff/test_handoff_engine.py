@@ -106,6 +106,20 @@ async def test_messages_that_cannot_count_are_dead_letters_with_the_reason(desk:
     await sound(desk, [TICKET])
 
 
+@pytest.mark.parametrize("ticket", ["servicenow:prod:\0", f"servicenow:prod:{'9' * 3_000}"], ids=["nul", "long"])
+async def test_what_the_database_cannot_hold_does_not_end_the_process(desk: LedgerDesk, ticket: str) -> None:
+    async with desk.running():
+        await desk.publish(topics.NORMALIZED, normalized(ticket, when=NOW))
+        await desk.publish(topics.NORMALIZED, normalized(TICKET, when=NOW, assignee="Eve\0"))
+        await desk.kafka.send(
+            topics.REPLIES_INTERNAL, b'{"transfer_id":"\\u0000","reply_id":"r","action":"accept"}', b"k"
+        )
+        await until(lambda: steps(desk, 1))
+        await until(lambda: _dead(desk, 2))
+    assert "no NUL" in (await desk.dead(topics.NORMALIZED))[0]
+    await sound(desk, [TICKET])
+
+
 async def _dead(desk: LedgerDesk, count: int) -> bool:
     found = [
         await desk.dead(topic) for topic in (topics.NORMALIZED, topics.REPLIES_INTERNAL, topics.replies("nightwatch"))

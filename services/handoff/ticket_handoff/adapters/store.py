@@ -22,7 +22,7 @@ from ticket_handoff.adapters import statements as sql
 from ticket_handoff.adapters.statements import Rows
 from ticket_handoff.domain import trail
 from ticket_handoff.domain.ledger import Ledger, Texts
-from ticket_handoff.handlers import Changes, Held
+from ticket_handoff.handlers import Changes, Held, is_name
 from ticket_runtime.outputs import Message
 
 _ledger = msgspec.json.Decoder(Ledger)
@@ -103,7 +103,7 @@ class Store:
     async def load(self, connection: AsyncConnection, tickets: Iterable[str]) -> Loaded:
         """The ledgers and texts of these tickets, as far as there are any; locks them."""
         loaded = Loaded({}, {})
-        wanted = list(tickets)
+        wanted = [ticket for ticket in tickets if is_name(ticket)]
         if not wanted:
             return loaded
         for row in await connection.execute(sql.LOAD, {"tickets": wanted}):
@@ -115,7 +115,7 @@ class Store:
 
     async def tickets_of(self, connection: AsyncConnection, transfers: Iterable[str]) -> dict[str, str]:
         """transfer -> its ticket, of those that exist."""
-        wanted = list(transfers)
+        wanted = [transfer for transfer in transfers if is_name(transfer)]
         if not wanted:
             return {}
         return {row.transfer_id: row.ticket for row in await connection.execute(sql.TICKETS_OF, {"transfers": wanted})}
@@ -245,6 +245,8 @@ class Store:
 
     async def history(self, ticket: str) -> History | None:
         """Everything about who owned a ticket; None when it was never seen."""
+        if not is_name(ticket):
+            return None
         async with self._engine.connect() as connection:
             row = (await connection.execute(sql.STATE, {"ticket": ticket})).first()
             if row is None:

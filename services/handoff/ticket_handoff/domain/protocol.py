@@ -138,7 +138,7 @@ class _Course:
         self._at(seen.decided_for)
         ledger.ticket_version = seen.ticket_version
         ledger.status = seen.status
-        ledger.assignee = seen.assignee
+        ledger.assignee = seen.assignee and seen.assignee.replace("\0", "")[:_NAME_AT_MOST]  # it may become an owner
         regrouped = seen.group is not None and seen.group != ledger.group
         ledger.group = seen.group or ledger.group  # one that is blank for a while has not changed
         ended = seen.status in ENDED

@@ -1,0 +1,199 @@
+"""Who owns a ticket, and the receivers' replies, by HTTP: the token says who speaks, and for whom."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from integration.handoff.ledger_desk import written
+from ticket_contracts.transfers import OfferMade
+from ticket_handoff.adapters.engine import Replies
+from ticket_handoff.adapters.http import install
+from ticket_handoff.adapters.keys import add_key, read_keys
+from ticket_handoff.adapters.store import Store
+from ticket_runtime.agreements import Agreements
+from ticket_runtime.http import Health, make_app
+from ticket_runtime.metrics import Metrics
+from ticket_runtime.settings import CannotRun
+from unit.handoff.handoff_desk import at, published
+
+TICKET = "servicenow:prod:INC1"
+
+
+class Edge:
+    """The routes over a ledger. tokens: principal -> its key."""
+
+    def __init__(self, store: Store, keys: Path, agreements: Agreements) -> None:
+        actors = {"internal": "Ada", "nightwatch": "Nora", "otherwise": "Olga"}
+        self.tokens = {principal: add_key(keys, principal, actor) for principal, actor in actors.items()}
+        app = make_app("handoff", Metrics("handoff"), lambda: Health(True), lambda: Health(True))
+        install(app, read_keys(keys), store, lambda: Replies(store, agreements, lambda rows: None), lambda: at(10))
+        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://handoff")
+
+    async def post(self, transfer: str, action: str, principal: str = "internal", **said: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.tokens.get(principal, principal)}"}
+        return await self.client.post(f"/v1/transfers/{transfer}/{action}", json=said, headers=headers)
+
+    async def owners(self, ticket: str = TICKET, principal: str = "internal") -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.tokens.get(principal, principal)}"}
+        return await self.client.get(f"/v1/tickets/{ticket}/owners", headers=headers)
+
+
+@pytest.fixture
+async def edge(store: Store, tmp_path: Path) -> AsyncIterator[Edge]:
+    made = Edge(store, tmp_path / "keys.json", Agreements([published()]))
+    yield made
+    await made.client.aclose()
+
+
+async def offered(store: Store, queue: str = "desk") -> OfferMade:
+    return (await written(store, [TICKET], queue))[TICKET]
+
+
+async def test_an_acknowledgement_moves_the_ownership(edge: Edge, store: Store) -> None:
+    offer = await offered(store)
+    answer = await edge.post(offer.transfer_id, "accept", digest=offer.digest, reply_id="r1")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "transfer_id": offer.transfer_id,
+        "status": "completed",
+        "attempt": 1,
+        "owner": offer.receiver,
+        "queue": "desk",
+        "repeated": False,
+    }
+    again = await edge.post(offer.transfer_id, "accept", digest=offer.digest, reply_id="r1")
+    assert (again.status_code, again.json()["repeated"]) == (200, True)
+    shown = (await edge.owners()).json()
+    assert (shown["owner"]["owner"], shown["owner"]["queue"]) == (offer.receiver, "desk")
+    assert [each["kind"] for each in shown["intervals"]] == ["intake_duty", "acknowledged"]
+    assert [each["status"] for each in shown["transfers"]] == ["completed"]
+
+
+async def test_the_actor_is_the_tokens(edge: Edge, store: Store) -> None:
+    offer = await offered(store)
+    said = await edge.post(offer.transfer_id, "accept", digest=offer.digest, reply_id="r1", actor="Mallory")
+    assert said.status_code == 422, "a body names no actor"
+    await edge.post(offer.transfer_id, "accept", digest=offer.digest, reply_id="r1")
+    history = await store.history(TICKET)
+    assert history is not None
+    assert history.ledger.past[-1].actor == "Ada"
+
+
+async def test_a_conflict_names_the_current_state(edge: Edge, store: Store) -> None:
+    offer = await offered(store)
+    outdated = await edge.post(offer.transfer_id, "accept", digest="0" * 64, reply_id="r1")
+    assert outdated.status_code == 409
+    assert outdated.headers["content-type"] == "application/problem+json"
+    assert (outdated.json()["state"], outdated.json()["digest"]) == ("offered", offer.digest)
+    await edge.post(offer.transfer_id, "accept", digest=offer.digest, reply_id="r2")
+    late = await edge.post(offer.transfer_id, "accept", digest=offer.digest, reply_id="r3")
+    assert (late.status_code, late.json()["state"]) == (409, "completed")
+    assert "accepted by Ada" in late.json()["detail"]
+
+
+async def test_a_decline_and_a_return_need_a_reason(edge: Edge, store: Store) -> None:
+    offer = await offered(store, "night-desk")
+    assert (await edge.post(offer.transfer_id, "decline", "nightwatch", reply_id="r1")).status_code == 422
+    await edge.post(offer.transfer_id, "accept", "nightwatch", digest=offer.digest, reply_id="r2")
+    assert (await edge.post(offer.transfer_id, "return", "nightwatch", reply_id="r3")).status_code == 422
+    given = await edge.post(offer.transfer_id, "return", "nightwatch", reply_id="r4", reason="Who has the parts?")
+    assert given.status_code == 200
+    assert given.json()["status"].startswith("returned by transfer ")
+
+
+async def test_anothers_transfer_is_not_there(edge: Edge, store: Store) -> None:
+    offer = await offered(store, "night-desk")
+    for principal in ("otherwise", "internal"):
+        answer = await edge.post(offer.transfer_id, "accept", principal, digest=offer.digest, reply_id="r1")
+        nowhere = await edge.post("f" * 32, "accept", principal, digest=offer.digest, reply_id="r1")
+        assert (answer.status_code, nowhere.status_code) == (404, 404)
+        assert answer.json()["detail"].replace(offer.transfer_id, "f" * 32) == nowhere.json()["detail"]
+    assert (await edge.owners(principal="otherwise")).status_code == 404
+
+
+async def test_a_partner_sees_its_own_part_of_the_history(edge: Edge, store: Store) -> None:
+    offer = await offered(store, "night-desk")
+    before = (await edge.owners(principal="nightwatch")).json()
+    assert (before["owner"], before["intervals"]) == (None, [])
+    assert [each["status"] for each in before["transfers"]] == ["offered"]
+    await edge.post(offer.transfer_id, "accept", "nightwatch", digest=offer.digest, reply_id="r1")
+    after = await edge.owners(principal="nightwatch")
+    assert [each["queue"] for each in after.json()["intervals"]] == ["night-desk"]
+    assert "Ira" not in after.text
+    assert "Ian" not in after.text
+
+
+@pytest.mark.parametrize("token", ["", "wrong", "x" * 10_000])
+async def test_nobody_comes_in_without_a_key(edge: Edge, store: Store, token: str) -> None:
+    offer = await offered(store)
+    edge.tokens["nobody"] = token
+    answer = await edge.post(offer.transfer_id, "accept", "nobody", digest=offer.digest, reply_id="r1")
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (await edge.owners(principal="nobody")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"reply_id": ""},
+        {"reply_id": 7},
+        {"reply_id": "r1", "reason": "x" * 5_000_000},
+        {"reply_id": "r1", "digest": {"$ne": None}},
+        {"reply_id": "r1", "more": "fields"},
+    ],
+    ids=["nothing", "an empty id", "a number", "a note of 5 MB", "an object", "a field that is none"],
+)
+async def test_a_malformed_reply_is_named_and_changes_nothing(edge: Edge, store: Store, said: dict[str, Any]) -> None:
+    offer = await offered(store)
+    answer = await edge.post(offer.transfer_id, "decline", **said)
+    assert answer.status_code == 422
+    assert len(answer.content) < 2_000, "what was sent is not sent back"
+    assert (await edge.owners()).json()["owner"]["kind"] == "intake_duty"
+
+
+@pytest.mark.parametrize("evil", ["'; DROP TABLE tickets; --", "<script>alert(1)</script>", "\x00", "../../etc/passwd"])
+async def test_sql_and_script_are_text_like_any_other(edge: Edge, store: Store, evil: str) -> None:
+    offer = await offered(store)
+    path = quote(evil, safe="")
+    assert (await edge.owners(path)).status_code == 404
+    assert (await edge.post(path, "accept", digest=offer.digest, reply_id="r1")).status_code == 404
+    assert (await edge.post(offer.transfer_id, "accept", digest=evil, reply_id="r1")).status_code == 409
+    assert (await edge.post(offer.transfer_id, "decline", reply_id=evil, reason=evil)).status_code == 200
+    history = await store.history(TICKET)
+    assert history is not None
+    assert history.ledger.past[-1].reason == evil.strip()
+
+
+async def test_the_interface_is_described(edge: Edge) -> None:
+    paths = (await edge.client.get("/openapi.json")).json()["paths"]
+    assert {f"/v1/transfers/{{transfer}}/{action}" for action in ("accept", "decline", "return")} <= set(paths)
+
+
+def test_a_key_file_holds_hashes_only_and_is_its_owners(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    first, second = add_key(path, "internal", "Ada"), add_key(path, "nightwatch", "Nora")
+    assert path.stat().st_mode & 0o077 == 0
+    assert first not in path.read_text()
+    keys = read_keys(path)
+    found = keys.find(second)
+    assert found is not None
+    assert (found.principal, found.actor, len(keys)) == ("nightwatch", "Nora", 2)
+    assert keys.find("something else") is None
+
+
+def test_a_key_file_that_is_none_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    with pytest.raises(CannotRun, match="ticket_handoff key"):
+        read_keys(path)
+    path.write_text('{"keys": [{"principal": "internal"}]}')
+    with pytest.raises(CannotRun, match="sha256"):
+        read_keys(path)
+    assert len(read_keys(None)) == 0
