@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import msgspec
@@ -31,7 +32,6 @@ from ticket_contracts.transfers import (
     TransferRequested,
     TransferWithdrawn,
 )
-
 
 TOO_SHORT_TO_ROUTE = timedelta(hours=1)
 """A ticket that ended so soon after its first event may have ended before the router knew what it is: topics are not
