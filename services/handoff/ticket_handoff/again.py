@@ -21,7 +21,9 @@ from ticket_contracts.agreement import parse_published
 from ticket_contracts.catalogue import BY_TYPE
 from ticket_contracts.cloudevents import Event, encode, parse_instant
 from ticket_contracts.ids import event_id
-from ticket_contracts.transfers import TransferEvent
+from ticket_contracts.transfers import Reply, TransferAccepted, TransferDeclined, TransferEvent, TransferRequested
+from ticket_handoff.domain.decision import Refused
+from ticket_handoff.domain.facts import ReplyGiven
 from ticket_handoff.domain.ledger import Ledger, Texts
 from ticket_handoff.handlers import HandoffWork, Held
 from ticket_runtime.agreements import Agreements
@@ -151,6 +153,42 @@ class _Telling:
             return []
         return [event for _, event in out.emitted if isinstance(event, TransferEvent)]
 
+    def reply(self, step: TransferEvent) -> list[TransferEvent]:
+        """The steps of a reply by HTTP, which stands on no topic: what it said is in the first of them."""
+        ledger = self._work.tickets[self._name].ledger
+        said = _said(step, ledger)
+        offers = [past.principal for past in ledger.past if said is not None and past.transfer_id == said.transfer_id]
+        if said is not None and ledger.transfer is not None and ledger.transfer.offer is not None:
+            offers.append(ledger.transfer.offer.principal)
+        if said is None or not offers:
+            return []
+        out = FakeOutputs()
+        try:
+            self._work.answer(
+                ReplyGiven(reply=said, principal=offers[-1], actor=said.actor, at=step.decided_for), "", out
+            )
+        except Refused:
+            return []
+        return [event for _, event in out.emitted if isinstance(event, TransferEvent)]
+
+
+def _said(step: TransferEvent, ledger: Ledger) -> Reply | None:
+    """The reply that led to a step, None when none did. ledger: as it was before."""
+    given: dict[str, str | None]
+    match step:
+        case TransferAccepted(reply_id=str(reply_id)):
+            transfer = step.transfer_id
+            given = {"action": "accept", "digest": step.digest, "actor": step.actor}
+        case TransferDeclined(reply_id=reply_id):
+            transfer = step.transfer_id
+            given = {"action": "decline", "reason": step.reason, "actor": step.actor}
+        case TransferRequested(cause="return", reply_id=str(reply_id)):
+            transfer = (ledger.owner and ledger.owner.transfer_id) or ""
+            given = {"action": "return", "reason": step.reason, "actor": step.requested_by}
+        case _:
+            return None
+    return msgspec.convert({"transfer_id": transfer, "reply_id": reply_id, **given}, type=Reply)
+
 
 def _again(name: str, ticket: _Ticket, agreements: Agreements) -> Iterator[Difference]:
     telling = _Telling(name, agreements)
@@ -162,11 +200,7 @@ def _again(name: str, ticket: _Ticket, agreements: Agreements) -> Iterator[Diffe
         again: list[TransferEvent] = []
         for message in first.heard:
             fact = ticket.facts.get(message)
-            if fact is None:
-                # By HTTP: what was said there is on no topic, so the history goes on from here unchecked.
-                yield Difference(ticket=name, sequence=first.sequence, differs={"heard": (message, "on no topic")})
-                return
-            again += telling.tell(fact, first.decided_for)
+            again += telling.tell(fact, first.decided_for) if fact is not None else telling.reply(first)
         yield from _compare(name, published, _marked(again, first.heard))
 
 
