@@ -22,6 +22,7 @@ from sla_monitor.domain.clocks import next_due, scheduled
 from sla_monitor.domain.packing import Packing
 from sla_monitor.domain.state import Clock, Ticket
 from sla_monitor.handlers import SlaWork
+from ticket_contracts.agreement import Agreement
 from ticket_contracts.cloudevents import Event
 from ticket_runtime.outputs import Collector
 from unit.sla.sla_desk import HOUR, MONDAY, TICKET, Desk, FakeAgreements, agreement, record_of, resolution
@@ -40,9 +41,9 @@ NOTHING_US, STARTED_US = 40, 120
 TEXT = "Since this morning the connection drops every few minutes. " * 10
 
 
-def template() -> Ticket:
+def template(content: Agreement = CONTENT) -> Ticket:
     """An open ticket as it stands after its first events: one clock on it."""
-    desk = Desk(CONTENT)
+    desk = Desk(content)
     desk.open("09:00", text=TEXT, customer="acme-industries", group="network-operations", service="remote-access")
     desk.route("09:00")
     ticket = desk.work.ticket(TICKET)
@@ -113,8 +114,8 @@ def memory_of_a_million() -> dict[str, float]:
     }
 
 
-def resident_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+def resident_mb(process: int | str = "self") -> float:
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
     return pages * 4096 / 1e6
 
 
