@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from sla_monitor.domain.redecide import differences
 from sla_monitor.handlers import SlaWork
+from ticket_contracts.agreement.calendars import compile_calendars
 from ticket_contracts.agreement.reading import read_agreement
 from ticket_contracts.classification import ClassificationInputs, TicketClassified
 from ticket_contracts.cloudevents import Event
@@ -139,6 +141,16 @@ def test_the_fitted_clock_agrees_with_the_log_s_own_word(played: tuple[list[dict
     assert counts["3"] > 10_000
     assert share["3"] >= 0.985, (share, counts)
     assert share["4"] >= 0.985, (share, counts)
+
+
+def test_every_clock_event_of_the_log_is_decided_again_by_plain_arithmetic(
+    played: tuple[list[dict[str, str]], Collected],
+) -> None:
+    agreement = read_agreement(AGREEMENT.read_text(), str(AGREEMENT))
+    calendars = compile_calendars(agreement)
+    _, out = played
+    assert len(out.events) > 25_000
+    assert [faults for event in out.events if (faults := differences(event, agreement, calendars))] == []
 
 
 def test_each_warning_and_breach_of_the_log_is_said_once(played: tuple[list[dict[str, str]], Collected]) -> None:
