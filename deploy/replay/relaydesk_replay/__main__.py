@@ -203,7 +203,7 @@ def _ports() -> dict[str, int]:
 
 def _driver(desk: desks.Desk, plan: desks.Plan, feed: Feed, seed: int) -> Driver:
     span = feed.items[-1].at - feed.items[0].at
-    grain = timedelta(hours=1) if span > timedelta(days=40) else timedelta(minutes=15)
+    grain = timedelta(hours=1) if span > timedelta(days=40) else timedelta(minutes=30)
     return Driver(desk.bootstrap, "", desk.names, plan.partitions, simulated_people(desk.agreement, seed), grain=grain)
 
 
