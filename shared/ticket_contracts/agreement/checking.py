@@ -369,14 +369,14 @@ def _policies(agreement: Agreement) -> Iterator[Finding]:
             here = (*path, "warn", number) if "warn" in policy.model_fields_set else path
             if (threshold.left_seconds is None) == (threshold.used_share is None):
                 yield Finding(here, "a warning needs one measure", "give `left_seconds` or `used_share`, not both")
-            elif threshold.left_seconds is not None and threshold.left_seconds >= shortest and not threshold.wall:
+            elif threshold.left_seconds is not None and threshold.left_seconds > shortest and not threshold.wall:
                 yield Finding(
                     here,
                     f"a warning {threshold.left_seconds} s ahead falls before the start of a goal of {shortest} s",
                     "write a smaller `left_seconds` under `warn`, or `used_share: 0.75`",
                 )
-        for part in ("pause_on", "stop_on"):
-            yield from _words((*path, part), "status", getattr(policy, part))
+        for part in ("start_on", "pause_on", "stop_on", "cancel_on"):
+            yield from _words((*path, part), "status", getattr(policy, part) or [])
         for status in sorted(set(policy.pause_on) & set(policy.stop_on)):
             yield Finding(
                 (*path, "pause_on"), f"{status} both pauses and stops this clock", "keep it in one of the two"

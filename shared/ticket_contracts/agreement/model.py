@@ -214,7 +214,10 @@ class Goal(Strict):
 
 class Policy(Strict):
     """A clock. goals: the first whose condition holds; none: the clock does not run. calendar absent: always counting.
-    pause_on, stop_on: statuses. warn: 15 minutes before the deadline unless said otherwise."""
+    start_on: statuses of which the first that the ticket reaches begins it, there and then; absent: its creation does.
+    pause_on, stop_on, cancel_on: statuses. on_reopen: whether a stopped clock goes on, or begins anew. on_change:
+    whether a running clock keeps the agreement it began under. warn: 15 minutes before the deadline unless said
+    otherwise."""
 
     clock: Literal["first_response", "next_response", "resolution", "periodic_update", "underpinning"]
     when: Condition = Condition()
@@ -223,6 +226,9 @@ class Policy(Strict):
     warn: list[Threshold] = [Threshold(left_seconds=900)]
     pause_on: list[str] = ["pending_customer", "pending_vendor", "on_hold"]
     stop_on: list[str] = ["resolved", "closed"]
+    start_on: list[str] | None = None
+    cancel_on: list[str] = ["merged", "deleted"]
+    on_reopen: Literal["resume", "restart"] = "resume"
     on_change: Literal["keep", "recalculate"] = "keep"
 
 
