@@ -434,3 +434,44 @@ def test_transfer_offer_clock_is_of_the_group_that_was_offered() -> None:
     clock = "transfer_acknowledgement:t1"
     assert desk.said(clock) == [("started", "09:05"), ("breached", "09:20")]
     assert (desk.last(clock).queue, desk.last(clock).transfer_id) == ("partner_line", "t1")
+
+
+def test_a_clock_may_begin_with_a_status_of_its_own() -> None:
+    desk = Desk(agreement({"r": resolution(2 * HOUR, start_on=["open"])}))
+    desk.open("09:00", status="new")
+    assert desk.said() == []
+    desk.ticket("10:00", status="open")
+    desk.ticket("10:30", status="new")
+    desk.ticket("10:45", status="open")
+    assert desk.said() == [("started", "10:00")]
+    assert desk.deadline() == "12:00"
+
+
+def test_a_reopening_may_begin_the_clock_anew() -> None:
+    desk = Desk(agreement({"r": resolution(2 * HOUR, on_reopen="restart")}))
+    desk.open("09:00")
+    desk.ticket("10:30", status="resolved")
+    desk.ticket("13:00", status="open")
+    desk.ticket("13:30", status="on_hold")
+    desk.ticket("14:00", status="open")
+    assert [(event.occurrence, event.generation) for event in desk.of()] == [
+        ("started", 1),
+        ("met", 1),
+        ("started", 2),
+        ("paused", 2),
+        ("resumed", 2),
+    ]
+    assert desk.deadline() == "15:30"
+
+
+def test_a_status_may_cancel_a_clock_for_now() -> None:
+    desk = Desk(agreement({"r": resolution(2 * HOUR, pause_on=[], cancel_on=["pending_vendor", "merged"])}))
+    desk.open("09:00")
+    desk.ticket("10:00", status="pending_vendor")
+    desk.ticket("13:00", status="open")
+    assert [(event.occurrence, event.generation) for event in desk.of()] == [
+        ("started", 1),
+        ("cancelled", 1),
+        ("started", 2),
+    ]
+    assert desk.deadline() == "14:00"

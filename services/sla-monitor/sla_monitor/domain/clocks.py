@@ -33,7 +33,6 @@ _OCCURRENCE: dict[Phase, Occurrence] = {
     Phase.STOP: "met",
     Phase.CANCEL: "cancelled",
 }
-_COUNTS_FROM_CREATION = ("first_response", "resolution")
 
 
 def instant(at: int) -> datetime:
@@ -119,7 +118,7 @@ class Course:
                 self._withdraw(clock, at, decided_us)
             return
         phase = terms.phase(kind, self.standing)
-        start = self._origin(kind, terms, chosen)
+        start = terms.origin(kind, self.standing, self.created, answers_first="first_response" in chosen)
         if clock is None or own is None or clock.phase is Phase.CANCEL:
             if start and phase in (Phase.RUN, Phase.PAUSE):
                 carried = clock.pauses if clock is not None and start <= clock.started else None
@@ -130,7 +129,7 @@ class Course:
         start = start or clock.started
         if phase is Phase.CANCEL:
             self._withdraw(clock, at, decided_us)
-        elif start > clock.started and kind not in _COUNTS_FROM_CREATION and phase is not Phase.STOP:
+        elif start > clock.started and phase is not Phase.STOP:
             if kind == "periodic_update" and clock.phase in (Phase.RUN, Phase.PAUSE):
                 clock = self.say("met", replace(clock, phase=Phase.STOP, due=0), decided_us)
             self._begin(kind, clock, rules, choice, terms, start, phase, at, decided_us, None)
@@ -138,24 +137,6 @@ class Course:
             self._begin(kind, clock, rules, choice, terms, clock.started, phase, at, decided_us, clock.pauses)
         else:
             self._move(clock, terms, phase, at, decided_us)
-
-    def _origin(self, kind: str, terms: Terms, chosen: dict[str, Choice]) -> int:
-        """The instant that a clock of this kind counts from as things stand; 0: from none yet."""
-        standing = self.standing
-        match kind:
-            case "next_response":
-                return standing.asked if standing.first_answer else 0
-            case "periodic_update":
-                if standing.last_answer:
-                    return standing.last_answer
-                return 0 if "first_response" in chosen else self.created
-            case "underpinning":
-                since = [
-                    standing.queue_since if holder == "queue" else standing.group_since for holder in terms.holders
-                ]
-                return max(self.created, *since) if since else self.created
-            case _:
-                return self.created
 
     def _differs(self, clock: Clock, own: Terms, choice: Choice, terms: Terms) -> bool:
         if (choice.policy, choice.goal) != (clock.policy, clock.goal):

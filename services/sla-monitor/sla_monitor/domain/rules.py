@@ -18,6 +18,7 @@ from ticket_contracts.agreement import Agreement, Condition, matches
 from ticket_contracts.agreement.model import Policy
 from ticket_contracts.agreement.model import Threshold as AgreedThreshold
 from ticket_contracts.routing import TicketFacts
+from ticket_contracts.tickets import ENDED
 
 KINDS = ("first_response", "next_response", "resolution", "periodic_update", "underpinning")
 """The clocks of a ticket, in the order that they are decided in: a periodic update waits for the first response."""
@@ -27,6 +28,7 @@ TRANSFER = "transfer"
 
 _HOLDERS = ("queue", "group")
 _TIMED = ("open", "closed", "closing", "age_at_least_minutes")
+_COUNTING = ("pause_on", "stop_on", "start_on", "cancel_on", "holders", "restarts", "warn")
 _CACHED = 4096
 
 
@@ -45,7 +47,8 @@ class Threshold(msgspec.Struct, frozen=True):
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """How a clock counts. pause_on, stop_on: statuses. holders: of `queue` and `group` those whose change resets it.
+    """How a clock counts. start_on, pause_on, stop_on, cancel_on: statuses. holders: of `queue` and `group` those whose
+    change resets it. restarts: a reopening does.
 
     recalculate: a running clock follows the agreement in force, and does not keep the version it began under.
     """
@@ -55,7 +58,10 @@ class Terms(msgspec.Struct, frozen=True):
     pause_on: frozenset[str] = frozenset()
     stop_on: frozenset[str] = frozenset()
     warn: tuple[AgreedThreshold, ...] = ()
+    start_on: frozenset[str] | None = None
+    cancel_on: frozenset[str] = frozenset()
     holders: tuple[str, ...] = ()
+    restarts: bool = False
     recalculate: bool = False
 
     def thresholds(self, goal: int) -> list[Threshold]:
@@ -71,16 +77,14 @@ class Terms(msgspec.Struct, frozen=True):
 
     def counts_as(self, other: Terms) -> bool:
         """Whether clocks count alike under both, though they may stand in two versions of the agreement."""
-        return (self.calendar is other.calendar or self.calendar.spec == other.calendar.spec) and (
-            self.pause_on,
-            self.stop_on,
-            self.warn,
-        ) == (other.pause_on, other.stop_on, other.warn)
+        if self.calendar is not other.calendar and self.calendar.spec != other.calendar.spec:
+            return False
+        return all(getattr(self, name) == getattr(other, name) for name in _COUNTING)
 
     def phase(self, kind: str, standing: Standing) -> Phase:
         """What a clock of this kind does while the ticket stands like this."""
         status = standing.facts.status
-        if status in ("merged", "deleted"):
+        if status in self.cancel_on:
             return Phase.CANCEL
         if kind == "first_response" and standing.first_answer:
             return Phase.STOP
@@ -92,9 +96,41 @@ class Terms(msgspec.Struct, frozen=True):
         """By the status alone. A closed ticket stops every clock, whatever the policy names."""
         if status in self.stop_on or status == "closed":
             return Phase.STOP
-        if status in self.pause_on or status in ("merged", "deleted"):
+        if status in self.pause_on or status in self.cancel_on or status in ENDED:
             return Phase.PAUSE
         return Phase.RUN
+
+    def origin(self, kind: str, standing: Standing, created: int, *, answers_first: bool) -> int:
+        """The instant that a clock of this kind counts from as things stand; 0: from none yet.
+
+        answers_first: the first response has a goal, and so governs until it is given.
+        """
+        match kind:
+            case "next_response":
+                return standing.asked if standing.first_answer else 0
+            case "periodic_update" if standing.last_answer:
+                return standing.last_answer
+            case "periodic_update" if answers_first:
+                return 0
+        since = [standing.queue_since if holder == "queue" else standing.group_since for holder in self.holders]
+        if self.start_on is not None:
+            begun = (at for at, status in standing.statuses if status in self.start_on)
+            since.append(next(begun, 0))
+            if not since[-1]:
+                return 0
+        if self.restarts:
+            since.append(self._reopened(standing))
+        return max(created, *since) if since else created
+
+    def _reopened(self, standing: Standing) -> int:
+        """When the ticket last came out of a status that stops this clock; 0: never."""
+        at, stopped = 0, False
+        for since, status in standing.statuses:
+            stops = self.counting(status) is Phase.STOP
+            if stopped and not stops:
+                at = since
+            stopped = stops
+        return at
 
 
 WALL = Terms(calendar=ALWAYS_OPEN)
@@ -198,6 +234,9 @@ def _terms(policy: Policy, calendars: Mapping[str, Calendar]) -> Terms:
         stop_on=frozenset(policy.stop_on),
         warn=tuple(policy.warn),
         holders=tuple(name for name in _HOLDERS if name in mentioned) if policy.clock == "underpinning" else (),
+        start_on=frozenset(policy.start_on) if policy.start_on is not None else None,
+        cancel_on=frozenset(policy.cancel_on),
+        restarts=policy.on_reopen == "restart",
         recalculate=policy.on_change == "recalculate",
     )
 
