@@ -90,10 +90,16 @@ def _clock(clock: Clock, standing: Standing, as_of: int, book: Rulebook) -> Cloc
         started_at=instant(clock.started),
         elapsed_seconds=elapsed,
         left_seconds=clock.goal - elapsed,
-        deadline=instant(running.deadline) if running.deadline else None,
+        deadline=_deadline(clock, running),
         thresholds=_thresholds(running, terms),
         segments=_segments(clock, terms, standing, until),
     )
+
+
+def _deadline(clock: Clock, running: Clock) -> datetime | None:
+    """Of a clock that was met: the one that it had then."""
+    at = clock.deadline if clock.phase is Phase.STOP else running.deadline
+    return instant(at) if at else None
 
 
 def _state(clock: Clock) -> str:
