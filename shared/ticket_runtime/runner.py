@@ -218,9 +218,7 @@ class TaskRunner:
         for tp in tps:
             self._consumer.seek(tp, committed[tp].offset)
             self._reached[tp] = self._worked_off[tp] = committed[tp].offset
-        restored = 0
-        if self._changelog is not None:
-            restored = await restore(self._settings.bootstrap, self._changelog, self.work)
+        restored = await self._restore()
         self._backlog = await self._consumer.end_offsets(tps)
         cares = {tp: care_after(at.mark, at.offset, self._backlog[tp]) for tp, at in committed.items()}
         self._careful = {tp: care.until for tp, care in cares.items() if care is not None}
@@ -249,6 +247,12 @@ class TaskRunner:
             backlog=sum(self._backlog[tp] - committed[tp].offset for tp in tps),
             careful=sum(until - committed[tp].offset for tp, until in self._careful.items()),
         )
+
+    async def _restore(self) -> int:
+        """Gives the work its state back, and returns of how many records it was made."""
+        if self._changelog is None:
+            return 0
+        return await restore(self._settings.bootstrap, self._changelog, self.work)
 
     async def _sign_off(self) -> None:
         """Says that nothing is in work, so that the next owner need not be careful."""

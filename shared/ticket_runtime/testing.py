@@ -231,9 +231,13 @@ class InMemoryDesk:
             if reason is not None:
                 waiting.append(reason)
             elif fire and (due := task.work.next_due()) is not None and due <= self.now:
-                task.collector.begin(None)
-                task.work.fire(self.now, task.collector)
-                moved = True
+                mark = task.collector.begin(None)
+                try:
+                    task.work.fire(self.now, task.collector)
+                    moved = True
+                except Transient as trouble:
+                    task.collector.drop_since(mark)
+                    waiting.append(trouble)
             messages, stored = task.collector.take()
             for key, value in stored:
                 if value is None:

@@ -23,6 +23,10 @@ WITHOUT_FENCE = Plan(seed=3, messages=3_000, work_seconds=0.003, faults=3, kinds
 WITHOUT_GATE = Plan(seed=4, messages=3_000, work_seconds=0.003, faults=3, kinds={"kill": 1, "add": 1}, without="gate")
 
 
+# Each run is bounded by itself, so that what it leaves behind is told apart from a hang.
+pytestmark = pytest.mark.timeout(4_000)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _can_run() -> None:
     """The broker is a process of the test's own, for it is restarted as well."""
