@@ -1,8 +1,8 @@
 """One task's runner against a model log: owners come, die before or after a commit, are frozen and wake, give up in
 order; messages poison, kill and delay. Whatever the order, each result is there once and in its key's order.
 
-No broker and no time: the fakes keep what Kafka promises (a transaction is whole or nothing, a fenced producer's fails),
-so that thousands of histories run in seconds.
+No broker and no time: the fakes keep what Kafka promises (a transaction is whole or nothing, a fenced producer's
+fails), so that thousands of histories run in seconds.
 """
 
 from __future__ import annotations
