@@ -68,7 +68,9 @@ def serve(_: argparse.Namespace) -> int:
     url = _database_url(settings)
     asyncio.run(_wait_for_schema(url))
     store = Store(make_engine(url))
-    asked = Store(make_engine(url))  # so that requests that wait for each other leave the tasks their connections
+    asked = Store(
+        make_engine(url, check=True)
+    )  # so that requests that wait for each other leave the tasks their connections
     loops: list[LedgerLoop] = []
     known: list[Agreements] = []
     clocks: list[Clock] = []

@@ -58,13 +58,15 @@ class Loaded:
     salts: dict[str, bytes]
 
 
-def make_engine(url: str, *, connections: int = 12) -> AsyncEngine:
-    """url: `postgresql+asyncpg://...`. connections: at most; each partition in work and each request takes one."""
+def make_engine(url: str, *, connections: int = 12, check: bool = False) -> AsyncEngine:
+    """url: `postgresql+asyncpg://...`. connections: at most; each partition in work and each request takes one.
+    check: each before it is used, for those who live on when the database was restarted."""
     return create_async_engine(
         url,
         pool_size=connections,
         max_overflow=0,
-        pool_pre_ping=False,
+        pool_pre_ping=check,
+        hide_parameters=True,  # they hold a ticket's text, and errors are logged
         connect_args={
             "server_settings": {
                 "application_name": "handoff",

@@ -1,0 +1,200 @@
+"""Handoff's processes on a real broker and database: killed, frozen, and with the database killed under them, while
+transfers are under way. The checker of `handoff_desk` proves from the topics alone that nothing came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import pytest
+from sqlalchemy import text
+
+from integration.handoff.ledger_desk import LedgerDesk, wanted
+from relaydesk_local import LocalPostgres
+from runtime_kafka import KafkaDesk, until
+from ticket_contracts import topics
+from ticket_contracts.agreement.publishing import record_of
+from ticket_contracts.cloudevents import Event
+from ticket_contracts.topics import Topic
+from ticket_contracts.transfers import OfferMade, Reply
+from ticket_handoff.adapters import schema
+from ticket_handoff.adapters.store import Store, make_engine
+from unit.handoff.handoff_desk import faults, published
+
+NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
+WAVE = int(os.environ.get("CHAOS_TRANSFERS", "300"))
+"""Transfers that begin at once; a fault strikes while they are worked off, another while they are acknowledged."""
+SESSION = 6.0
+Fault = Literal["kill", "freeze", "database"]
+
+
+class Processes:
+    """Two of handoff, as a supervisor would keep them."""
+
+    def __init__(self, kafka: KafkaDesk, database: LocalPostgres, log: Path) -> None:
+        self._environment = {
+            **os.environ,
+            "RELAYDESK_BOOTSTRAP": kafka.bootstrap,
+            "RELAYDESK_TOPIC_PREFIX": kafka.prefix,
+            "RELAYDESK_SESSION_SECONDS": str(SESSION),
+            "RELAYDESK_BATCH": "40",
+            "RELAYDESK_DATABASE_URL": database.address,
+        }
+        self._log = log.open("ab")
+        self.database = database
+        self.running: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "ticket_handoff", "serve"]
+        self.running.append(subprocess.Popen(command, env=self._environment, stdout=self._log, stderr=self._log))
+
+    def keep_two(self) -> None:
+        """Starts anew what has ended."""
+        self.running = [process for process in self.running if process.poll() is None]
+        while len(self.running) < 2:
+            self.start()
+
+    async def strike(self, fault: Fault) -> None:
+        if fault == "kill":
+            for process in self.running:
+                process.kill()
+                process.wait()
+        elif fault == "freeze":
+            # All stand still past the session's end, and wake as zombies while another has taken over.
+            frozen = list(self.running)
+            for process in frozen:
+                process.send_signal(signal.SIGSTOP)
+            self.start()
+            await asyncio.sleep(SESSION + 1)
+            for process in frozen:
+                process.send_signal(signal.SIGCONT)
+        else:
+            await asyncio.to_thread(self.database.kill)
+            await asyncio.sleep(1)
+            await asyncio.to_thread(self.database.start)
+
+    def stop(self) -> None:
+        for process in self.running:
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+        for process in self.running:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+            process.kill()
+        self._log.close()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[LocalPostgres]:
+    """A server of this test's own, durable, for it is killed."""
+    server = LocalPostgres(tmp_path / "postgres")
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+async def desk(kafka_bootstrap: str, topic_prefix: str, database: LocalPostgres) -> AsyncIterator[LedgerDesk]:
+    made = published()
+    engine = make_engine(database.address, check=True)
+    await schema.migrate(engine)
+    agreement = Topic(name=topics.AGREEMENT, written_by="the test", ticket_keyed=False, compacted=True)
+    topics_of_desk = [*(t for t in wanted() if t.name != topics.AGREEMENT), agreement]
+    async with KafkaDesk(kafka_bootstrap, topic_prefix, partitions=4).connected(topics_of_desk) as kafka:
+        key, value, said = record_of(made, NOW)
+        await kafka.send(topics.AGREEMENT, value, key, headers=said)
+        yield LedgerDesk(kafka, Store(engine), made)
+    await engine.dispose()
+
+
+@pytest.fixture
+def processes(desk: LedgerDesk, database: LocalPostgres, tmp_path: Path) -> Iterator[Processes]:
+    kept = Processes(desk.kafka, database, tmp_path / "handoff.log")
+    try:
+        yield kept
+    finally:
+        kept.stop()
+
+
+async def acknowledge(desk: LedgerDesk, offers: list[OfferMade]) -> None:
+    """Each receiver, twice: by the same reply."""
+    for offer in [*offers, *offers]:
+        reply = Reply(transfer_id=offer.transfer_id, reply_id="mine", action="accept", digest=offer.digest)
+        await desk.kafka.producer.send(
+            desk.kafka.prefix + topics.REPLIES_INTERNAL, msgspec.json.encode(reply), offer.ticket.encode()
+        )
+    await desk.kafka.producer.flush()
+
+
+@pytest.mark.parametrize(
+    "waves",
+    [
+        pytest.param([("kill", "kill")], id="kills"),
+        pytest.param([("database", "freeze")], id="the database and a freeze", marks=pytest.mark.long),
+        pytest.param(
+            [("kill", "database"), ("freeze", "kill"), ("database", "kill")], id="everything", marks=pytest.mark.long
+        ),
+    ],
+)
+async def test_every_ticket_has_one_owner_whatever_is_killed(
+    desk: LedgerDesk, processes: Processes, waves: list[tuple[Fault, Fault]]
+) -> None:
+    async def published_steps(count: int) -> bool:
+        processes.keep_two()
+        return sum(map(len, (await desk.steps()).values())) >= count
+
+    async def decided_steps() -> int:
+        """In the ledger: quick to count, so that a fault strikes in the middle of the work."""
+        processes.keep_two()
+        async with desk.store.transaction() as connection:
+            return int((await connection.execute(text("SELECT count(*) FROM steps"))).scalar_one())
+
+    async def struck(fault: Fault, begun: int, done: int) -> None:
+        """By the fault while so many steps are to come; then until they have."""
+
+        async def at_work() -> bool:
+            return await decided_steps() > begun
+
+        await until(at_work, 120)
+        assert await decided_steps() < done, "the fault strikes pending work"
+        await processes.strike(fault)
+        await until(lambda: published_steps(done), 240)
+
+    async def offered(tickets: list[str]) -> bool:
+        """A transaction shows on one topic before it does on the other."""
+        return set(tickets) <= set(await desk.offers())
+
+    expected: list[str] = []
+    for number, (first, second) in enumerate(waves):
+        tickets = [f"servicenow:prod:INC{number * WAVE + n}" for n in range(WAVE)]
+        done = 6 * len(expected)
+        expected += tickets
+        await desk.begin(tickets, NOW)
+        await struck(first, done, done + 3 * WAVE)
+        await until(partial(offered, tickets))
+        offers = await desk.offers()
+        await acknowledge(desk, [offers[ticket] for ticket in tickets])
+        await struck(second, done + 3 * WAVE, done + 6 * WAVE)
+
+    by_ticket: dict[str, list[tuple[str, Event]]] = {ticket: [] for ticket in expected}
+    for topic, event in await desk.said():
+        by_ticket[event.ticket].append((topic, event))
+    for events in by_ticket.values():
+        assert faults(events) == []
+    assert {len(steps) for steps in (await desk.steps()).values()} == {6}
+    assert await desk.dead(topics.REPLIES_INTERNAL) == [], "a repeated reply is acknowledged again"
+    assert await desk.store.ledger_faults() == (len(expected), [])
+    for partition in await desk.store.trails():
+        assert (await desk.store.trail_faults(partition))[1] == []
