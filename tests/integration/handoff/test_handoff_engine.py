@@ -73,6 +73,18 @@ async def test_a_ticket_from_its_first_event_to_its_owner(desk: LedgerDesk) -> N
     await sound(desk, [TICKET])
 
 
+async def test_what_was_published_is_not_kept(desk: LedgerDesk) -> None:
+    """It holds text; when there is nothing to do it goes."""
+    async with desk.running():
+        await desk.begin([TICKET], NOW)
+        await until(lambda: steps(desk, 3))
+
+        async def empty() -> bool:
+            return not [row for partition in (0, 1) for row in await desk.store.unpublished(partition, 0, 10)]
+
+        await until(empty)
+
+
 async def test_events_name_their_cause_and_the_chain_that_it_belongs_to(desk: LedgerDesk) -> None:
     async with desk.running():
         await desk.begin([TICKET], NOW)

@@ -37,6 +37,10 @@ _LOOK_SECONDS: Final = 0.5
 log = logger(__name__)
 
 
+class RelayStopped(Exception):
+    """A transaction ended without a word: whether it was committed is for the next relay to find out."""
+
+
 class Relay(TaskProducer):
     """The relay of one partition. fail: is told of the error that ended it; the process must end with it.
 
@@ -59,12 +63,14 @@ class Relay(TaskProducer):
         self._wake = asyncio.Event()
         self.alone = asyncio.Lock()
         self._following: asyncio.Task[None] | None = None
+        self._closing = False
+        self._unsure = False
 
     async def fence(self) -> None:
         """After this nobody else relays this partition. Raises CannotRun when database and broker are not of one
         desk."""
         await super().fence()
-        self._published = self._forgotten = await self._position()
+        self._published = await self._position()
         last = (await self._store.last_numbers([self._partition])).get(self._partition, 0)
         next_rows = await self._store.unpublished(self._partition, self._published, 1)
         if self._published > last or (self._published < last and [r.seq for r in next_rows] != [self._published + 1]):
@@ -92,10 +98,13 @@ class Relay(TaskProducer):
             await self._flush(last)
 
     async def close(self) -> None:
-        """Publishes what is left, if there is time; the next relay does it otherwise."""
+        """Publishes what is left, if all is well; the next relay does it otherwise. Never cuts a transaction short: one
+        that ended without a word may have been committed, and must not be begun again."""
+        self._closing = True
+        self._wake.set()
         if self._following is not None:
-            self._following.cancel()
-            await asyncio.gather(self._following, return_exceptions=True)
+            await asyncio.wait({self._following})
+        if not self._unsure:
             with contextlib.suppress(Exception):
                 await self.flush()
         await super().close()
@@ -111,15 +120,15 @@ class Relay(TaskProducer):
 
     async def _follow(self) -> None:
         try:
-            while True:
-                with contextlib.suppress(TimeoutError):
+            while not self._closing:
+                try:
                     async with asyncio.timeout(_LOOK_SECONDS):
                         await self._wake.wait()
+                except TimeoutError:
+                    await self._forget()
                 self._wake.clear()
                 await self.flush()
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:
+        except Exception as error:
             self._fail(error)
 
     async def _next_rows(self) -> list[Numbered]:
@@ -135,14 +144,24 @@ class Relay(TaskProducer):
         return rows
 
     async def _publish(self, rows: list[Numbered], last: Sequence[Message]) -> None:
+        if self._unsure:
+            raise RelayStopped(f"the relay of partition {self._partition} ended in a transaction")
         reached = rows[-1].seq if rows else self._published
         messages = [row.message for row in rows]
+        self._unsure = True
         # An offset is where a group goes on: the number of the last row, as it reads in the group's lag too.
         await super().commit([*messages, *last], [], {self._outbox: OffsetAndMetadata(reached, "")} if rows else {})
+        self._unsure = False
         self._published = reached
         if reached - self._forgotten >= _FORGET_EACH:
-            await self._store.forget(self._partition, reached)
-            self._forgotten = reached
+            await self._forget()
+
+    async def _forget(self) -> None:
+        """What was published is kept no longer: it holds text."""
+        published = self._published
+        if self._forgotten < published:
+            await self._store.forget(self._partition, published)
+            self._forgotten = published
 
     async def _position(self) -> int:
         while True:
