@@ -11,6 +11,8 @@ READY  := $(VENV)/.relaydesk-ready
 UV     := $(shell command -v uv 2>/dev/null)
 DISTS  := shared services/intake services/classifier services/router services/sla-monitor services/handoff deploy
 LOCKS  := requirements/build.lock requirements/dev.lock
+# A service's own lock leaves these out: training, the facts and the review need them.
+EXTRAS := --extra train --extra facts
 COMPOSE := docker compose -f deploy/compose/compose.yaml
 PYTHONS := python3 python3.14 python3.13 python3.12 python3.11 python
 
@@ -95,7 +97,7 @@ COMPILE = $(UV_TOOL) pip compile --quiet --universal --python-version 3.11 --gen
 
 lock: $(READY) ## Pin every dependency anew, hashes included: [UPGRADE=--upgrade]
 	@test -n "$(UV)" || $(PIP) install uv
-	$(COMPILE) $(DISTS:%=%/pyproject.toml) requirements/build.in requirements/dev.in -o requirements/dev.lock
+	$(COMPILE) $(EXTRAS) $(DISTS:%=%/pyproject.toml) requirements/build.in requirements/dev.in -o requirements/dev.lock
 	for service in $(notdir $(filter services/%,$(DISTS))); do \
 	  $(COMPILE) -c requirements/dev.lock shared/pyproject.toml services/$$service/pyproject.toml \
 	    -o requirements/$$service.lock || exit; \
