@@ -25,6 +25,9 @@ from ticket_runtime.settings import RuntimeSettings
 from ticket_runtime.task import Work
 from ticket_runtime.topics import create_topics
 
+PATIENCE_SECONDS = 60.0
+"""Until something counts as hung, on however busy a machine."""
+
 
 def event_headers(ce_id: str, at: datetime, kind: str = "test.input.v1") -> list[tuple[str, bytes]]:
     """What one of the desk's own events carries, as far as the runtime reads it."""
@@ -140,7 +143,7 @@ class KafkaDesk:
         )
         running = asyncio.create_task(loop.run())
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while not loop.ready().ok:
                     if running.done():
                         running.result()
@@ -148,11 +151,11 @@ class KafkaDesk:
             yield loop
         finally:
             loop.stop()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await running
 
 
-async def until(condition: Callable[[], Any], seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> None:
     """Waits for a condition, plain or awaited; TimeoutError when it never holds."""
     async with asyncio.timeout(seconds):
         while True:
@@ -224,7 +227,7 @@ class Replay:
         step = TimeStep(mode="stream", step=self._step, round=self._round, instant=at, ends=self._ends, fire=fire)
         await self._desk.producer.send_and_wait(prefix + topics.TIME, encode(step), partition=0)
         emitted = 0
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while waiting:
                 said = msgspec.json.decode((await self._ears.getone()).value, type=Progress)
                 if (said.step, said.round) == (self._step, self._round):

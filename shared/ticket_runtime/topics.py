@@ -47,7 +47,7 @@ async def stamp_by_broker(bootstrap: str, prefix: str, wanted: Iterable[Topic]) 
             ConfigResource(ConfigResourceType.TOPIC, prefix + topic.name, configs_of(topic, live=True))
             for topic in wanted
         ]
-        for response in await admin.alterconfigs_of(resources):
+        for response in await admin.alter_configs(resources):
             for code, message, _, name in response.resources:
                 if code:
                     raise for_code(code)(f"topic {name}: {message}")

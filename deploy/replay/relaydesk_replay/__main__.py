@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="a desk that plays a week of support, shows it, and stays up")
     run.add_argument("--seed", type=int, default=1, help="of the generated week (default 1)")
     run.add_argument("--agreement", type=Path, default=AGREEMENTS / "default.yaml", help="the document that all sign")
+    run.add_argument("--limit", type=int, help="play the week's first so many tickets only")
     run.add_argument("--no-stay", action="store_true", help="stop after the summary")
     run.set_defaults(run=_run)
     replay = commands.add_parser("replay", help="plays a file to its end; its last line is JSON")
@@ -97,6 +98,8 @@ async def _run(options: argparse.Namespace, console: Console) -> int:
     first = not (played / "done").exists()
     now = datetime.now(UTC)
     feed = make_week(options.seed, end=now.replace(minute=0, second=0, microsecond=0))
+    if options.limit is not None:
+        feed = feed.first(options.limit)
     begin = feed.items[0].at if first else now
     clock = "stream" if first else "wall"
     plan = desks.Plan(directory, options.agreement, begin, clock=clock, ports=_ports(), fresh=first)

@@ -19,7 +19,7 @@ from ticket_runtime.handling import DLT, ONLY_FOR_GROUP, DeadLetterLimit, TooMan
 from ticket_runtime.runner import MessageFault
 from ticket_runtime.settings import CannotRun
 from ticket_runtime.task import Outputs, Poison, Record, Transient
-from ticket_runtime.topics import create_topics
+from ticket_runtime.topics import create_topics, stamp_by_broker
 from ticket_runtime.transactions import TaskProducer
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -298,3 +298,15 @@ async def test_unequal_partition_counts_are_refused(desk: KafkaDesk) -> None:
 
 async def _has(desk: KafkaDesk, number: int, topic: str = "counted") -> bool:
     return len(await desk.read(topic)) >= number
+
+
+async def test_after_a_replay_the_broker_stamps_what_others_write(desk: KafkaDesk) -> None:
+    inbound = Topic(name="inbound.played", written_by="a tool", broker_time=True)
+    await create_topics(desk.bootstrap, desk.prefix, [inbound], desk.partitions, live=False)
+    long_ago = datetime(2016, 3, 1, 9, tzinfo=UTC)
+    await desk.send(inbound.name, b"{}", at=long_ago, partition=0)
+    await stamp_by_broker(desk.bootstrap, desk.prefix, [inbound])
+    await desk.send(inbound.name, b"{}", at=long_ago, partition=0)
+    played, live = await desk.read(inbound.name)
+    assert played.timestamp == long_ago.timestamp() * 1_000
+    assert live.timestamp > datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1_000
