@@ -35,12 +35,14 @@ class Row(msgspec.Struct, kw_only=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One of Relaydesk's own events, with the id that it was published under and its place on its topic."""
+    """One of Relaydesk's own events, with the id that it was published under and its place on its topic. data: as it
+    was published, byte for byte."""
 
     topic: str
     n: int
     ce_id: str
     event: Event
+    data: msgspec.Raw
 
 
 class History:
@@ -62,7 +64,7 @@ class History:
                 if decoder is None or row.ce_id is None or topic.endswith(topics.DEAD_LETTER):
                     continue
                 try:
-                    self.entries[topic].append(Entry(topic, row.n, row.ce_id, decoder.decode(row.data)))
+                    self.entries[topic].append(Entry(topic, row.n, row.ce_id, decoder.decode(row.data), row.data))
                 except msgspec.ValidationError as error:
                     self.unreadable.append(f"{topic} {row.ce_id}: {error}")
             self.entries[topic].sort(key=lambda entry: (entry.event.ticket, entry.n))

@@ -14,11 +14,13 @@ from ticket_audit.findings import Finding
 from ticket_audit.history import Entry, History
 from ticket_contracts import topics
 from ticket_contracts.classification import TicketClassified
-from ticket_contracts.cloudevents import ce_id, encode
+from ticket_contracts.cloudevents import ce_id
 from ticket_contracts.routing import TicketDispatched, TicketRouted, TicketView
 from ticket_contracts.sla import ClockEvent
 from ticket_contracts.tickets import ENDED, TicketDuplicate, TicketNormalized
 from ticket_contracts.transfers import (
+    ContextAdded,
+    ContextPackage,
     OfferClosed,
     OfferMade,
     OwnerChanged,
@@ -112,8 +114,8 @@ def _replies_ended(history: History, found: Finding) -> None:
     used = {
         entry.event.reply_id
         for entry in history.entries.get(topics.TRANSFERS, [])
-        if isinstance(entry.event, TransferAccepted | TransferDeclined)
-    }
+        if isinstance(entry.event, TransferAccepted | TransferDeclined | TransferRequested | ContextAdded)
+    } - {None}
     for topic in history.family(topics.REPLIES):
         dead = {f"{row.dlt_partition}/{row.dlt_offset}" for row in history.dead_letters(topic)}
         for row in history.rows[topic]:
@@ -258,7 +260,7 @@ def context(history: History) -> Finding:
         for entry in history.entries[topic]:
             if isinstance(entry.event, OfferMade):
                 packages[entry.event.transfer_id, entry.event.attempt] = entry.event
-                actual = hashlib.sha256(encode(entry.event.package)).hexdigest()
+                actual = hashlib.sha256(_package.decode(entry.data).package).hexdigest()
                 found.expect(
                     actual == entry.event.digest,
                     f"{entry.event.ticket}: digest of {entry.event.transfer_id} is not its package's",
@@ -290,6 +292,22 @@ def context(history: History) -> Finding:
     return found
 
 
+class _Offered(msgspec.Struct):
+    """The package as its receiver got it: its digest is that of these bytes, whatever later versions know besides."""
+
+    package: msgspec.Raw
+
+
+_package = msgspec.json.Decoder(_Offered)
+
+
+def _part(package: ContextPackage, name: str) -> object:
+    """A part of a package that an agreement requires: a field, or `view.` and one of the view's."""
+    whole, _, inner = name.partition(".")
+    value = getattr(package, whole, None)
+    return getattr(value, inner, None) if inner else value
+
+
 def _required(
     found: Finding, history: History, offer: OfferMade | None, step: TransferOffered, causes: dict[str, str]
 ) -> None:
@@ -300,7 +318,7 @@ def _required(
     if offer is None or published is None:
         return
     for part in published.agreement.required_parts(causes.get(step.transfer_id, "default")):
-        present = bool(getattr(offer.package, part, None))
+        present = bool(_part(offer.package, part))
         found.expect(
             present or part in step.incomplete, f"{step.ticket}: {step.transfer_id} was offered without its {part}"
         )

@@ -12,6 +12,7 @@ from ticket_contracts.sla import ClockEvent
 from ticket_contracts.tickets import Feedback, TicketDuplicate, TicketNormalized
 from ticket_contracts.time import Progress, TimeStep
 from ticket_contracts.transfers import (
+    ContextAdded,
     OfferClosed,
     OfferMade,
     OwnerChanged,
@@ -40,6 +41,7 @@ EVENTS: dict[str, tuple[type[Event], ...]] = {
         TransferWithdrawn,
         TransferCompleted,
         OwnerChanged,
+        ContextAdded,
     ),
     topics.OFFERS: (OfferMade, OfferClosed),
 }

@@ -105,10 +105,12 @@ def _message(model: type[msgspec.Struct]) -> dict[str, Any]:
     }
 
 
-def breaking_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+def breaking_changes(old: dict[str, Any], new: dict[str, Any], *, received: bool = False) -> list[str]:
     """What in `new` would break a reader of `old`, or a reader of `new` that meets old messages (FULL_TRANSITIVE).
 
-    Both are schemas as `schema_of` makes them. Allowed: a new optional field; another description.
+    Both are schemas as `schema_of` makes them. Allowed: a new optional field; another description. received: others
+    write it and only we read it, so that what was allowed must stay so, and more may be: a further word where one of
+    several is chosen, a field that need no longer be there.
     """
     found: list[str] = []
     old_definitions, new_definitions = old.get("$defs", {}), new.get("$defs", {})
@@ -116,23 +118,31 @@ def breaking_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
         if name not in new_definitions:
             found.append(f"{name} is gone")
         elif "properties" in was:
-            found += _broken(name, was, new_definitions[name])
+            found += _broken(name, was, new_definitions[name], received=received)
         elif _shape(was) != _shape(new_definitions[name]):
             found.append(f"{name} changed from {_shape(was)} to {_shape(new_definitions[name])}")
     return found
 
 
-def _broken(name: str, was: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def _broken(name: str, was: dict[str, Any], now: dict[str, Any], *, received: bool) -> list[str]:
     found = []
     for field, schema in was["properties"].items():
         if field not in now.get("properties", {}):
             found.append(f"{name}.{field} is gone")
-        elif _shape(schema) != _shape(now["properties"][field]):
+        elif _shape(schema) != _shape(now["properties"][field]) and not (
+            received and _widened(schema, now["properties"][field])
+        ):
             found.append(f"{name}.{field} changed from {_shape(schema)} to {_shape(now['properties'][field])}")
     needed, needs = set(was.get("required", [])), set(now.get("required", []))
     found += [f"{name}.{field} became required" for field in sorted(needs - needed)]
-    found += [f"{name}.{field} is no longer always there" for field in sorted(needed - needs)]
+    if not received:
+        found += [f"{name}.{field} is no longer always there" for field in sorted(needed - needs)]
     return found
+
+
+def _widened(was: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Whether every word that could be chosen still can."""
+    return set(was) == set(now) and "enum" in was and set(was["enum"]) < set(now["enum"])
 
 
 def _shape(schema: Any) -> Any:
@@ -146,8 +156,7 @@ def _shape(schema: Any) -> Any:
 
 def partner_models() -> dict[str, type[msgspec.Struct]]:
     """What partners read and write, by name: released, so that it may only grow."""
-    models: list[type[msgspec.Struct]] = [*PARTNER_FACING, *RECEIVED.values()]
-    return {name_of(model): model for model in models}
+    return {name_of(model): model for model in (*PARTNER_FACING, *RECEIVED.values())}
 
 
 def main(arguments: list[str] | None = None) -> int:

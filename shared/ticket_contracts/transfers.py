@@ -132,8 +132,8 @@ class TransferExpired(TransferEvent, frozen=True, kw_only=True):
 
 
 class TransferWithdrawn(TransferEvent, frozen=True, kw_only=True):
-    """Ended without a receiver: the ticket ended, or a newer transfer supersedes this one. The sender stays the
-    owner."""
+    """Ended without a receiver: the ticket ended, a newer transfer supersedes this one, or its package lacked a part.
+    The sender stays the owner. lacking: the required parts that were empty."""
 
     TYPE: ClassVar[str] = "relaydesk.transfer.withdrawn.v1"
 
@@ -141,6 +141,7 @@ class TransferWithdrawn(TransferEvent, frozen=True, kw_only=True):
     attempt: int
     queue: str | None
     reason: str
+    lacking: list[str] = []
 
 
 class TransferCompleted(TransferEvent, frozen=True, kw_only=True):
@@ -170,6 +171,21 @@ class OwnerChanged(TransferEvent, frozen=True, kw_only=True):
     transfer_id: str | None = None
 
 
+AddedPart = Literal["steps", "links", "articles", "question"]
+"""Parts of a package that people can add; the others come from the tool, the classifier and the monitor."""
+
+
+class ContextAdded(TransferEvent, frozen=True, kw_only=True):
+    """Somebody added to what the ticket's next packages hold. items: as said. reply_id: of the reply that added it."""
+
+    TYPE: ClassVar[str] = "relaydesk.transfer.context.v1"
+
+    part: AddedPart
+    items: list[str]
+    actor: str
+    reply_id: str
+
+
 class TriedQueue(msgspec.Struct, frozen=True, kw_only=True):
     queue: str
     outcome: str
@@ -177,11 +193,20 @@ class TriedQueue(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class StepTaken(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody says they tried. by: absent where the contract does not let the receiver see who."""
+
+    at: Instant
+    text: str
+    by: str | None = None
+
+
 class ContextPackage(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a receiver needs to go on without asking; its canonical JSON has the digest that an acknowledgement
-    repeats.
+    """All that a receiver needs to go on without asking. The SHA-256 of its JSON, byte for byte as it stands in
+    `OfferMade`, is the digest that an acknowledgement repeats.
 
     tried: earlier transfers and offers, oldest first. clocks: with what is left, at `as_of`. question: to the receiver.
+    steps: what people said they had tried, oldest first. The interaction history is `view.comments`.
     """
 
     ticket: str
@@ -198,6 +223,7 @@ class ContextPackage(msgspec.Struct, frozen=True, kw_only=True):
     articles: list[str]
     links: list[str]
     question: str
+    steps: list[StepTaken] = []
 
 
 class OfferMade(Event, frozen=True, kw_only=True):
@@ -233,21 +259,26 @@ class OfferClosed(Event, frozen=True, kw_only=True):
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """What a receiver answers; topics `replies.<partner>` and `replies.internal`, or HTTP. Who sent it is the topic's
-    (the token's).
+    """What a receiver or an owner says; topics `replies.<partner>` and `replies.internal`, or HTTP. Who sent it is the
+    topic's (the token's).
 
-    reply_id: the sender's own, so that a repeated reply is acknowledged again and counts once. digest: of the package
-    accepted.
+    reply_id: the sender's own, so that a repeated reply is acknowledged again and counts once. transfer_id: what is
+    accepted, declined, or given back. digest: of the package accepted. reason: of a decline; of a return or an
+    escalation the question to whoever gets the ticket next.
     attempt: of the offer, when the sender names it. actor: the person, as the sender says.
+    `escalate` and `add` name the `ticket` instead of a transfer. part, items: what `add` adds to the ticket's next
+    packages: `steps` that were tried, `links`, `articles`, or the `question` that a transfer lacked.
     """
 
     TYPE: ClassVar[str] = "relaydesk.reply.v1"
 
-    transfer_id: str
     reply_id: str
-    action: Literal["accept", "decline", "return"]
+    action: Literal["accept", "decline", "return", "escalate", "add"]
+    transfer_id: str = ""
     ticket: str | None = None
     attempt: int | None = None
     digest: str | None = None
     reason: str | None = None
     actor: str | None = None
+    part: AddedPart | None = None
+    items: list[str] = []

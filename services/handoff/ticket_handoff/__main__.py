@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from ticket_handoff.adapters import schema
 from ticket_handoff.adapters.keys import add_key, read_keys
 from ticket_handoff.adapters.store import Store, make_engine
 from ticket_handoff.again import redecide_directory
-from ticket_handoff.handlers import HandoffWork, inputs
+from ticket_handoff.handlers import AgreementBook, HandoffWork, inputs
 from ticket_runtime.settings import CannotRun, RuntimeSettings
 
 _SHOWN = 20
@@ -55,6 +56,7 @@ def serve(_: argparse.Namespace) -> int:
 
     from ticket_handoff.adapters.engine import LedgerLoop, Replies
     from ticket_handoff.adapters.http import install
+    from ticket_handoff.adapters.inquiries import Inquiries
     from ticket_runtime.agreements import Agreements
     from ticket_runtime.clock import Clock
     from ticket_runtime.context import LiveView, TaskContext
@@ -68,9 +70,9 @@ def serve(_: argparse.Namespace) -> int:
     url = _database_url(settings)
     asyncio.run(_wait_for_schema(url))
     store = Store(make_engine(url))
-    asked = Store(
-        make_engine(url, check=True)
-    )  # so that requests that wait for each other leave the tasks their connections
+    # Another, so that requests that wait for each other leave the tasks their connections.
+    asking = make_engine(url, check=True)
+    asked = Store(asking)
     loops: list[LedgerLoop] = []
     known: list[Agreements] = []
     clocks: list[Clock] = []
@@ -91,7 +93,11 @@ def serve(_: argparse.Namespace) -> int:
         return HandoffWork(context.agreements)
 
     def routes(app: FastAPI, _: LiveView) -> None:
-        install(app, keys, asked, lambda: Replies(asked, known[0], loops[0].appended), lambda: clocks[0].now())
+        def now() -> datetime:
+            return clocks[0].now()
+
+        inquiries = Inquiries(asking, AgreementBook(known[0]), now)
+        install(app, keys, asked, lambda: Replies(asked, known[0], loops[0].appended), lambda: inquiries, now)
 
     spec = ServiceSpec(
         name="handoff",

@@ -21,10 +21,18 @@ from ticket_contracts.agreement import parse_published
 from ticket_contracts.catalogue import BY_TYPE
 from ticket_contracts.cloudevents import Event, encode, parse_instant
 from ticket_contracts.ids import event_id
-from ticket_contracts.transfers import Reply, TransferAccepted, TransferDeclined, TransferEvent, TransferRequested
+from ticket_contracts.transfers import (
+    ContextAdded,
+    Reply,
+    TransferAccepted,
+    TransferDeclined,
+    TransferEvent,
+    TransferRequested,
+)
 from ticket_handoff.domain.decision import Refused
 from ticket_handoff.domain.facts import ReplyGiven
 from ticket_handoff.domain.ledger import Ledger, Texts
+from ticket_handoff.domain.terms import INTERNAL
 from ticket_handoff.handlers import HandoffWork, Held
 from ticket_runtime.agreements import Agreements
 from ticket_runtime.task import Poison, Record
@@ -157,7 +165,12 @@ class _Telling:
         """The steps of a reply by HTTP, which stands on no topic: what it said is in the first of them."""
         ledger = self._work.tickets[self._name].ledger
         said = _said(step, ledger)
-        offers = [past.principal for past in ledger.past if said is not None and past.transfer_id == said.transfer_id]
+        own = said.transfer_id if said is not None else None
+        if said is not None and not own:  # by whoever owns the ticket, or somebody inside
+            own = ledger.owner.transfer_id if ledger.owner is not None else None
+        offers = [past.principal for past in ledger.past if past.transfer_id == own]
+        if said is not None and not said.transfer_id:
+            offers.append(INTERNAL)
         if said is not None and ledger.transfer is not None and ledger.transfer.offer is not None:
             offers.append(ledger.transfer.offer.principal)
         if said is None or not offers:
@@ -174,7 +187,8 @@ class _Telling:
 
 def _said(step: TransferEvent, ledger: Ledger) -> Reply | None:
     """The reply that led to a step, None when none did. ledger: as it was before."""
-    given: dict[str, str | None]
+    given: dict[str, Any]
+    transfer = ""
     match step:
         case TransferAccepted(reply_id=str(reply_id)):
             transfer = step.transfer_id
@@ -185,6 +199,16 @@ def _said(step: TransferEvent, ledger: Ledger) -> Reply | None:
         case TransferRequested(cause="return", reply_id=str(reply_id)):
             transfer = (ledger.owner and ledger.owner.transfer_id) or ""
             given = {"action": "return", "reason": step.reason, "actor": step.requested_by}
+        case TransferRequested(cause="escalation", reply_id=str(reply_id)):
+            given = {"action": "escalate", "ticket": step.ticket, "reason": step.reason, "actor": step.requested_by}
+        case ContextAdded(reply_id=reply_id):
+            given = {
+                "action": "add",
+                "ticket": step.ticket,
+                "part": step.part,
+                "items": step.items,
+                "actor": step.actor,
+            }
         case _:
             return None
     return msgspec.convert({"transfer_id": transfer, "reply_id": reply_id, **given}, type=Reply)

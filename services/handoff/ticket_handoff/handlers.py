@@ -17,6 +17,7 @@ from ticket_contracts.routing import TicketRouted
 from ticket_contracts.sla import ClockEvent
 from ticket_contracts.tickets import TicketDuplicate, TicketNormalized
 from ticket_contracts.transfers import Reply, TransferEvent
+from ticket_handoff.domain import timeline
 from ticket_handoff.domain.decision import Answer, Closing, Decision, Interval, Refused, TransferState
 from ticket_handoff.domain.facts import ClassificationSeen, ClockSeen, Fact, ReplyGiven, RoutedSeen, TicketSeen
 from ticket_handoff.domain.ledger import Ledger, Texts
@@ -38,7 +39,8 @@ _READERS: Final[dict[str, dict[bytes, _Reader | None]]] = {
     topics.SLA_EVENTS: {ClockEvent.TYPE.encode(): msgspec.json.Decoder(ClockSeen)},
 }
 _reply: Final = msgspec.json.Decoder(Reply)
-
+OF_TICKETS: Final = ("escalate", "add")
+"""Actions of a reply that name a ticket, not a transfer."""
 
 NAME_AT_MOST: Final = 1_000
 """Bytes of an id: the ledger's indexes hold no longer ones."""
@@ -100,6 +102,7 @@ class Changes:
     """What the decisions of a batch came to, each ticket's last state once: what the shell writes.
 
     opened, closed: keyed by (ticket, episode, number); an interval that both begins and ends here is in both.
+    notices: (ticket, message, instant, type, what it said without text) of the other services' words.
     """
 
     tickets: dict[str, Held] = field(default_factory=dict)
@@ -109,6 +112,7 @@ class Changes:
     transfers: dict[str, tuple[str, TransferState]] = field(default_factory=dict)
     packages: list[tuple[str, int, str, str, bytes]] = field(default_factory=list)
     steps: list[TransferEvent] = field(default_factory=list)
+    notices: list[tuple[str, str, datetime, str, bytes]] = field(default_factory=list)
 
     def add(self, ticket: str, held: Held, decision: Decision) -> None:
         self.tickets[ticket] = held
@@ -168,7 +172,12 @@ class HandoffWork:
         if held is None:
             held = Held(Ledger(ticket=fact.ticket), Texts(), record.partition)
         texts = _texts(held, fact, record.value)
-        self._apply(fact.ticket, held, texts, fact, record.headers.get("ce_id", b"").decode(), out)
+        message = record.headers.get("ce_id", b"").decode()
+        self._apply(fact.ticket, held, texts, fact, message, out)
+        if message:
+            kind = record.headers["ce_type"].decode()
+            said = timeline.kept(kind, record.value or b"")
+            self._changes.notices.append((fact.ticket, message, fact.decided_for, kind, said))
 
     def fire(self, now: datetime, out: Outputs) -> None:
         """Handoff keeps no timer: deadlines are the SLA monitor's."""
@@ -182,10 +191,15 @@ class HandoffWork:
         """What a reply comes to. message: its id, for the record. Its ticket must be held. Raises Refused, with nothing
         changed."""
         reply = given.reply
-        ticket = self.ticket_of.get(reply.transfer_id)
+        of_ticket = reply.action in OF_TICKETS
+        if of_ticket and not reply.ticket:
+            raise Refused("invalid", f"{reply.action} names a ticket: give its id as `ticket`")
+        ticket = reply.ticket if of_ticket else self.ticket_of.get(reply.transfer_id)
         held = None if ticket is None else self.tickets.get(ticket)
         if ticket is None or held is None:
-            raise Refused("unknown", f"there is no transfer {reply.transfer_id}")
+            raise Refused(
+                "unknown", f"there is no ticket {ticket}" if of_ticket else f"there is no transfer {reply.transfer_id}"
+            )
         if reply.ticket is not None and reply.ticket != ticket:
             raise Refused("unknown", f"transfer {reply.transfer_id} is none of ticket {reply.ticket}")
         decision = self._apply(ticket, held, held.texts, given, message, out)
@@ -208,7 +222,7 @@ class HandoffWork:
         # From here on nothing raises.
         after = Held(decision.ledger, decision.texts, held.partition)
         self.tickets[ticket] = after
-        if texts is not held.texts:
+        if decision.texts is not held.texts:
             self._changes.texts.add(ticket)
         self._changes.add(ticket, after, decision)
         for transfer in decision.transfers:
@@ -262,7 +276,7 @@ def _read(record: Record) -> TicketSeen | ClassificationSeen | RoutedSeen | Cloc
 def _texts(held: Held, fact: Fact, value: bytes | None) -> Texts:
     """The texts with that of a newer event."""
     if isinstance(fact, TicketSeen) and fact.ticket_version > held.ledger.ticket_version:
-        return Texts(value, held.texts.classified)
+        return msgspec.structs.replace(held.texts, normalized=value)
     if isinstance(fact, ClassificationSeen) and fact.classification_version > held.ledger.classification_version:
-        return Texts(held.texts.normalized, value)
+        return msgspec.structs.replace(held.texts, classified=value)
     return held.texts

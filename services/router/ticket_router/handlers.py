@@ -21,6 +21,7 @@ from ticket_contracts.cloudevents import Event
 from ticket_contracts.routing import TicketDispatched, TicketFacts
 from ticket_contracts.tickets import TicketDuplicate, TicketNormalized
 from ticket_contracts.transfers import (
+    ContextAdded,
     OwnerChanged,
     TransferAccepted,
     TransferCompleted,
@@ -67,7 +68,7 @@ _READERS: Final = {
         TransferExpired,
         TransferWithdrawn,
         TransferCompleted,
-        others=(TransferOffered, TransferAccepted, OwnerChanged),
+        others=(TransferOffered, TransferAccepted, OwnerChanged, ContextAdded),
     ),
 }
 INPUTS: Final = list(_READERS)

@@ -24,6 +24,7 @@ RESERVED = frozenset({"source", "default", "correction", "taxonomy"})
 INTERNAL = "internal"
 """The principal of `replies.internal`: no partner may have its name."""
 
+_PARTS = frozenset(ContextPackage.__struct_fields__) | {f"view.{name}" for name in TicketView.__struct_fields__}
 _PRIORITIES = ("P1", "P2", "P3", "P4", "P5")
 _WORDS: dict[str, Sequence[str]] = {
     "kind": typing.get_args(Kind),
@@ -408,9 +409,13 @@ def _transfers(agreement: Agreement) -> Iterator[Finding]:
         if cause != "default":
             yield from _words(here, "cause", [cause], listed=False)
         for number, part in enumerate(parts):
-            if part not in ContextPackage.__struct_fields__:
+            if part not in _PARTS:
                 known = ", ".join(ContextPackage.__struct_fields__)
-                yield Finding((*here, number), f"a context package has no part {part!r}", f"write one of {known}")
+                yield Finding(
+                    (*here, number),
+                    f"a context package has no part {part!r}",
+                    f"write one of {known}, or a field of the view such as view.text",
+                )
 
 
 def _words(path: Path, kind: str, values: Sequence[str], *, listed: bool = True) -> Iterator[Finding]:

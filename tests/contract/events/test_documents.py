@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ticket_contracts.catalogue import RECEIVED
 from ticket_contracts.documents import (
     ASYNCAPI,
     RELEASED,
@@ -40,7 +41,8 @@ def test_asyncapi_refers_to_documents_that_exist() -> None:
 @pytest.mark.parametrize("name", sorted(partner_models()))
 def test_yesterdays_partners_can_read_todays_messages(name: str) -> None:
     released = json.loads((SHARED / SCHEMAS / RELEASED / f"{name}.json").read_text())
-    assert breaking_changes(released, schema_of(partner_models()[name])) == []
+    model = partner_models()[name]
+    assert breaking_changes(released, schema_of(model), received=model in RECEIVED.values()) == []
 
 
 def _schema() -> dict[str, Any]:
@@ -74,3 +76,17 @@ def test_a_new_optional_field_breaks_nobody() -> None:
     changed = copy.deepcopy(_schema())
     changed["$defs"]["TicketDispatched"]["properties"]["shelf"] = {"anyOf": [{"type": "string"}, {"type": "null"}]}
     assert breaking_changes(_schema(), changed) == []
+
+
+def _reply() -> dict[str, Any]:
+    return schema_of(partner_models()["relaydesk.reply.v1"])
+
+
+def test_what_others_write_may_be_asked_less_of_and_offered_more() -> None:
+    changed = copy.deepcopy(_reply())
+    changed["$defs"]["Reply"]["properties"]["action"]["enum"].append("forward")
+    changed["$defs"]["Reply"]["required"].remove("action")
+    assert breaking_changes(_reply(), changed, received=True) == []
+    assert len(breaking_changes(_reply(), changed)) == 2
+    changed["$defs"]["Reply"]["properties"]["action"]["enum"].remove("decline")
+    assert breaking_changes(_reply(), changed, received=True)

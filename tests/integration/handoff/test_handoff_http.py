@@ -9,13 +9,17 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from integration.handoff.ledger_desk import written
 from ticket_contracts.transfers import OfferMade
 from ticket_handoff.adapters.engine import Replies
 from ticket_handoff.adapters.http import install
+from ticket_handoff.adapters.inquiries import Inquiries
 from ticket_handoff.adapters.keys import add_key, read_keys
 from ticket_handoff.adapters.store import Store
+from ticket_handoff.handlers import AgreementBook
 from ticket_runtime.agreements import Agreements
 from ticket_runtime.http import Health, make_app
 from ticket_runtime.metrics import Metrics
@@ -28,25 +32,34 @@ TICKET = "servicenow:prod:INC1"
 class Edge:
     """The routes over a ledger. tokens: principal -> its key."""
 
-    def __init__(self, store: Store, keys: Path, agreements: Agreements) -> None:
+    def __init__(self, store: Store, engine: AsyncEngine, keys: Path, agreements: Agreements) -> None:
         actors = {"internal": "Ada", "nightwatch": "Nora", "otherwise": "Olga"}
         self.tokens = {principal: add_key(keys, principal, actor) for principal, actor in actors.items()}
         app = make_app("handoff", Metrics("handoff"), lambda: Health(True), lambda: Health(True))
-        install(app, read_keys(keys), store, lambda: Replies(store, agreements, lambda rows: None), lambda: at(10))
+        inquiries = Inquiries(engine, AgreementBook(agreements), lambda: at(10))
+        replies = Replies(store, agreements, lambda rows: None)
+        install(app, read_keys(keys), store, lambda: replies, lambda: inquiries, lambda: at(10))
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://handoff")
 
     async def post(self, transfer: str, action: str, principal: str = "internal", **said: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.tokens.get(principal, principal)}"}
         return await self.client.post(f"/v1/transfers/{transfer}/{action}", json=said, headers=headers)
 
-    async def owners(self, ticket: str = TICKET, principal: str = "internal") -> httpx.Response:
+    async def ask(self, what: str, principal: str = "internal", **how: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.tokens.get(principal, principal)}"}
-        return await self.client.get(f"/v1/tickets/{ticket}/owners", headers=headers)
+        return await self.client.get(f"/v1/{what}", headers=headers, params=how)
+
+    async def tell(self, ticket: str, what: str, principal: str = "internal", **said: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.tokens.get(principal, principal)}"}
+        return await self.client.post(f"/v1/tickets/{ticket}/{what}", json=said, headers=headers)
+
+    async def owners(self, ticket: str = TICKET, principal: str = "internal") -> httpx.Response:
+        return await self.ask(f"tickets/{ticket}/owners", principal)
 
 
 @pytest.fixture
-async def edge(store: Store, tmp_path: Path) -> AsyncIterator[Edge]:
-    made = Edge(store, tmp_path / "keys.json", Agreements([published()]))
+async def edge(store: Store, engine: AsyncEngine, tmp_path: Path) -> AsyncIterator[Edge]:
+    made = Edge(store, engine, tmp_path / "keys.json", Agreements([published()]))
     yield made
     await made.client.aclose()
 
@@ -197,3 +210,139 @@ def test_a_key_file_that_is_none_says_so(tmp_path: Path) -> None:
     with pytest.raises(CannotRun, match="sha256"):
         read_keys(path)
     assert len(read_keys(None)) == 0
+
+
+# -- what people ask
+
+
+async def accepted(edge: Edge, store: Store, queue: str = "desk", principal: str = "internal") -> OfferMade:
+    offer = await offered(store, queue)
+    given = await edge.post(offer.transfer_id, "accept", principal, digest=offer.digest, reply_id="r0")
+    assert given.status_code == 200
+    return offer
+
+
+async def test_an_escalation_asks_the_router_and_the_owner_stays(edge: Edge, store: Store) -> None:
+    await accepted(edge, store)
+    asked = await edge.tell(TICKET, "escalate", reply_id="e1", question="Is the board broken?")
+    assert (asked.status_code, asked.json()["status"]) == (200, "requested")
+    again = await edge.tell(TICKET, "escalate", reply_id="e1", question="Is the board broken?")
+    assert (again.json()["transfer_id"], again.json()["repeated"]) == (asked.json()["transfer_id"], True)
+    other = await edge.tell(TICKET, "escalate", reply_id="e2", question="Now?")
+    assert (other.status_code, other.json()["state"]) == (409, "requested")
+    shown = (await edge.ask(f"tickets/{TICKET}/context")).json()
+    assert shown["owner_queue"] == "desk"
+    assert shown["transfer"]["cause"] == "escalation"
+    assert shown["package"]["question"] == "Is the board broken?"
+    assert (await edge.ask("transfers")).json()[0]["transfer_id"] == asked.json()["transfer_id"]
+
+
+@pytest.mark.parametrize("question", ["", "   "])
+async def test_an_escalation_without_a_question_names_the_gap(edge: Edge, store: Store, question: str) -> None:
+    await accepted(edge, store)
+    asked = await edge.tell(TICKET, "escalate", reply_id="e1", question=question)
+    assert (asked.status_code, asked.json()["missing"]) == (422, ["question"])
+    assert (await edge.owners()).json()["owner"]["queue"] == "desk"
+
+
+async def test_a_partner_moves_its_own_tickets_only(edge: Edge, store: Store) -> None:
+    offer = await accepted(edge, store, "night-desk", "nightwatch")
+    for what, said in (
+        ("escalate", {"question": "Who?"}),
+        ("context", {"part": "steps", "items": ["Rebooted"]}),
+    ):
+        refused = await edge.tell(TICKET, what, "otherwise", reply_id=f"{what}-1", **said)
+        nowhere = await edge.tell("servicenow:prod:NONE", what, "otherwise", reply_id=f"{what}-1", **said)
+        assert (refused.status_code, nowhere.status_code) == (404, 404)
+        assert refused.json()["detail"].replace(TICKET, "servicenow:prod:NONE") == nowhere.json()["detail"]
+        allowed = await edge.tell(TICKET, what, "nightwatch", reply_id=f"{what}-2", **said)
+        assert allowed.status_code == 200
+    shown = (await edge.ask(f"tickets/{TICKET}/context", "nightwatch")).json()
+    assert (shown["owner"], shown["package"]["steps"][0]["text"]) == (offer.receiver, "Rebooted")
+    assert "requester" not in shown["package"]["view"]
+
+
+async def test_a_queue_is_shown_by_time_left_page_by_page(edge: Edge, store: Store) -> None:
+    tickets = [f"servicenow:prod:INC{number}" for number in range(1, 6)]
+    offers = await written(store, tickets)
+    for offer in offers.values():
+        await edge.post(offer.transfer_id, "accept", digest=offer.digest, reply_id="r0")
+    async with store.transaction() as connection:
+        for number, ticket in enumerate(tickets[:4]):
+            due = at(60 - 10 * number)
+            await connection.execute(
+                text("UPDATE tickets SET due_at = :due WHERE ticket = :ticket"), {"due": due, "ticket": ticket}
+            )
+    found = []
+    after: dict[str, Any] = {}
+    for _ in range(3):
+        page = (await edge.ask("queues/desk/tickets", limit=2, **after)).json()
+        assert (page["open"], page["title"]) == (5, "Queue")
+        found += [each["ticket"] for each in page["tickets"]]
+        after = {"after": page["next"]}
+    assert found == [*reversed(tickets[:4]), tickets[4]], "the nearest deadline first, without one last"
+    assert page["next"] is None
+    assert page["tickets"][0]["title"] == "Laptop does not start"
+    assert (await edge.ask("queues/desk/tickets", after="nonsense")).status_code == 422
+
+
+async def test_a_partner_asks_for_its_own_queues_only(edge: Edge, store: Store) -> None:
+    await accepted(edge, store, "night-desk", "nightwatch")
+    for page in ("queues/night-desk/tickets", "queues/night-desk/brief"):
+        mine = (await edge.ask(page, "nightwatch")).json()
+        assert [each["title"] for each in mine["tickets"]] == ["Laptop does not start"]
+        assert (await edge.ask(page, "otherwise")).status_code == 404
+        assert (await edge.ask(page.replace("night-desk", "nowhere"), "otherwise")).status_code == 404
+    for page in ("owners", f"tickets/{TICKET}/timeline"):
+        assert (await edge.ask(page, "nightwatch")).status_code == 404
+    assert (await edge.ask("transfers", "otherwise")).json() == []
+    assert (await edge.ask("transfers", "otherwise", queue="night-desk")).status_code == 404
+
+
+async def test_a_transfer_shows_the_package_to_whom_it_was_offered(edge: Edge, store: Store) -> None:
+    offer = await offered(store, "night-desk")
+    assert [each["transfer_id"] for each in (await edge.ask("transfers", "nightwatch")).json()] == [offer.transfer_id]
+    for principal in ("nightwatch", "internal"):
+        shown = (await edge.ask(f"transfers/{offer.transfer_id}", principal)).json()
+        (attempt,) = shown["attempts"]
+        assert attempt["digest"] == shown["digest"] == offer.digest
+        assert attempt["package"]["view"]["title"] == "Laptop does not start"
+        assert shown["acknowledge_by"] == "2026-03-02T09:10:00Z"
+    assert (await edge.ask(f"transfers/{offer.transfer_id}", "otherwise")).status_code == 404
+    assert (await edge.ask(f"transfers/{'f' * 32}", "otherwise")).status_code == 404
+    await edge.post(offer.transfer_id, "decline", "nightwatch", reply_id="r1", reason="no hands")
+    after = (await edge.ask(f"transfers/{offer.transfer_id}", "nightwatch")).json()
+    assert [each["outcome"] for each in after["attempts"]] == ["declined"]
+    assert after["status"] == "declined", "where it goes next is none of its business"
+
+
+async def test_who_owns_how_much(edge: Edge, store: Store) -> None:
+    offer = await accepted(edge, store)
+    loads = {(each["owner"], each["queue"]): each["open"] for each in (await edge.ask("owners")).json()}
+    assert loads[offer.receiver, "desk"] == 1
+    assert sorted(owner for owner, queue in loads if queue == "desk") == ["Ada", "Bea", "Cleo"]
+    assert sum(loads.values()) == 1
+
+
+async def test_a_timeline_tells_every_step_with_its_reason(edge: Edge, store: Store) -> None:
+    offer = await accepted(edge, store)
+    await edge.tell(TICKET, "context", reply_id="a1", part="steps", items=["Changed the battery"])
+    lines = (await edge.ask(f"tickets/{TICKET}/timeline")).json()
+    texts = [line["text"] for line in lines]
+    assert [line["by"] for line in lines[:4]] == ["intake", "classifier", "router", "sla-monitor"]
+    assert "decision 1 (first): to desk by all: because" in texts
+    assert any(text.startswith("accepted by Ada in desk") for text in texts)
+    assert texts[-1] == "Ada added to the package: steps"
+    assert any(text.startswith(f"owned by {offer.receiver} in desk") for text in texts)
+    assert (await edge.ask("tickets/servicenow:prod:NONE/timeline")).status_code == 404
+
+
+async def test_a_brief_holds_what_the_closing_sent_on_and_what_is_left(edge: Edge, store: Store) -> None:
+    tickets = [f"servicenow:prod:INC{number}" for number in range(1, 4)]
+    await written(store, tickets[:1])
+    offers = await written(store, tickets[1:])
+    for offer in offers.values():
+        await edge.post(offer.transfer_id, "accept", digest=offer.digest, reply_id="r0")
+    brief = (await edge.ask("queues/desk/brief")).json()
+    assert [line["ticket"] for line in brief["tickets"]] == tickets[1:]
+    assert brief["tickets"][0]["tried"] == ["desk: accepted"]

@@ -278,7 +278,13 @@ class Story:
             offset=self._offset,
             key=self.ticket.encode(),
             value=value,
-            headers={"ce_type": kind.encode(), "ce_time": instant_text(when).encode()} if kind else {},
+            headers={
+                "ce_type": kind.encode(),
+                "ce_time": instant_text(when).encode(),
+                "ce_id": f"m{self._offset}".encode(),
+            }
+            if kind
+            else {},
             timestamp_ms=int(when.timestamp() * 1000),
             instant=when,
         )
@@ -358,6 +364,13 @@ class Story:
 
     def decline(self, minutes: float, principal: str = "internal", **said: Any) -> Answer:
         return self.reply(minutes, "decline", principal, **said)
+
+    def tell(self, minutes: float, action: Any, principal: str = "internal", **said: Any) -> Answer:
+        """What its owner says of the ticket."""
+        self._replies += 1
+        reply = Reply(**{"action": action, "ticket": self.ticket, "reply_id": f"r{self._replies}", **said})
+        given = ReplyGiven(reply=reply, principal=principal, actor=reply.actor or "Ada", at=at(minutes))
+        return self.work.answer(given, f"reply-{self._replies}", self.out)
 
     # -- chapters
 

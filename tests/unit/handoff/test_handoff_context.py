@@ -83,7 +83,7 @@ def test_every_part_of_a_package_is_thought_of_for_partners() -> None:
     assert set(ContextPackage.__struct_fields__) == {
         *("ticket", "transfer_id", "attempt", "as_of", "cause", "queue", "question"),  # said to any receiver
         *("view", "classification"),  # by the allow-list
-        *("sender", "tried", "articles", "links"),  # inside only, or its own
+        *("sender", "tried", "articles", "links", "steps"),  # inside only, or its own
         "clocks",  # numbers of the ticket's own clocks
     }
 
@@ -159,7 +159,7 @@ def test_people_are_told_what_is_missing_and_keep_the_ticket() -> None:
     story.seen(10, changed=["group"], group="Experts")
     story.answered(10, "experts")
     withdrawn = story.last(TransferWithdrawn)
-    assert withdrawn.reason == "the package lacks question: add it and ask again"
+    assert withdrawn.reason == "the package lacks question: add it and it is asked for again"
     assert story.owned_by() == ("acknowledged", "desk")
     assert faults(story.out.emitted) == []
 

@@ -22,7 +22,7 @@ from ticket_handoff.adapters.relay import Relay
 from ticket_handoff.adapters.store import Numbered, Store
 from ticket_handoff.domain.decision import Answer
 from ticket_handoff.domain.facts import ReplyGiven
-from ticket_handoff.handlers import Changes, HandoffWork
+from ticket_handoff.handlers import OF_TICKETS, Changes, HandoffWork
 from ticket_runtime.agreements import Agreements
 from ticket_runtime.attempts import read_mark
 from ticket_runtime.clock import Clock
@@ -83,7 +83,9 @@ class LedgerProducer(Relay):
         tickets, transfers = set(), set()
         for arrived in batch:
             if arrived.topic.startswith(topics.REPLIES, self._prefix):
-                transfers.add(_transfer_of(arrived.value))
+                named = _named_in(arrived.value)
+                transfers.add(named.transfer_id)
+                tickets.add(named.ticket or "")
             elif arrived.key is not None:
                 tickets.add(arrived.key.decode(errors="replace"))
         ticket_of = await self._store.tickets_of(connection, transfers)
@@ -226,9 +228,11 @@ class Replies:
         """Raises Refused, and Transient while the agreement is not known."""
         work = HandoffWork(self._agreements)
         out = Collector(SOURCE, None)
+        reply = given.reply
         async with self._store.transaction() as connection:
-            ticket_of = await self._store.tickets_of(connection, [given.reply.transfer_id])
-            loaded = await self._store.load(connection, ticket_of.values())
+            ticket_of = await self._store.tickets_of(connection, [reply.transfer_id] if reply.transfer_id else [])
+            wanted = [reply.ticket or ""] if reply.action in OF_TICKETS else ticket_of.values()
+            loaded = await self._store.load(connection, wanted)
             work.hold(loaded.held, ticket_of)
             out.begin(_as_record(given))
             answer = work.answer(given, event_id("http", given.principal, given.reply.reply_id), out)
@@ -240,7 +244,8 @@ class Replies:
 
 def _as_record(given: ReplyGiven) -> Record:
     """The cause that the events of a reply by HTTP name; a repetition is the same cause."""
-    own_id = event_id("http-reply", given.principal, given.reply.transfer_id, given.reply.reply_id)
+    reply = given.reply
+    own_id = event_id("http-reply", given.principal, reply.transfer_id or reply.ticket or "", reply.reply_id)
     return Record(
         topic="http",
         partition=-1,
@@ -253,15 +258,17 @@ def _as_record(given: ReplyGiven) -> Record:
     )
 
 
-def _transfer_of(value: bytes | None) -> str:
+class _Named(msgspec.Struct):
+    transfer_id: str = ""
+    ticket: str | None = None
+
+
+_named = msgspec.json.Decoder(_Named)
+
+
+def _named_in(value: bytes | None) -> _Named:
+    """What a reply is about."""
     try:
-        return _transfer.decode(value or b"").transfer_id
+        return _named.decode(value or b"")
     except msgspec.DecodeError:
-        return ""  # refused when it is handled
-
-
-class _Transfer(msgspec.Struct):
-    transfer_id: str
-
-
-_transfer = msgspec.json.Decoder(_Transfer)
+        return _Named()  # refused when it is handled

@@ -17,8 +17,9 @@ _COLUMNS: Final[dict[str, dict[str, str]]] = {
         "queue": "text",
         "transfer_id": "text",
         "known_at": "timestamptz",
+        "due_at": "timestamptz",
     },
-    "texts": {"ticket": "text", "normalized": "bytea", "classified": "bytea", "salt": "bytea"},
+    "texts": {"ticket": "text", "normalized": "bytea", "classified": "bytea", "added": "bytea", "salt": "bytea"},
     "transfers": {
         "transfer_id": "text",
         "ticket": "text",
@@ -33,8 +34,11 @@ _COLUMNS: Final[dict[str, dict[str, str]]] = {
         "receiver": "text",
         "principal": "text",
         "digest": "text",
+        "sender_queue": "text",
+        "acknowledge_by": "timestamptz",
     },
     "packages": {"transfer_id": "text", "attempt": "integer", "ticket": "text", "digest": "text", "body": "bytea"},
+    "notices": {"ticket": "text", "message": "text", "at": "timestamptz", "type": "text", "said": "bytea"},
     "steps": {
         "ticket": "text",
         "sequence": "integer",
@@ -79,7 +83,7 @@ _COLUMNS: Final[dict[str, dict[str, str]]] = {
 }
 """The columns of what is written in bulk, with their types, in order; a parameter is `<table>_<column>`."""
 
-_TOGETHER: Final = ("tickets", "texts", "transfers", "packages", "steps", "outbox", "heads", "consumed")
+_TOGETHER: Final = ("tickets", "texts", "transfers", "packages", "notices", "steps", "outbox", "heads", "consumed")
 """Tables that `WRITE` writes at once: none of them looks at another."""
 
 
@@ -118,16 +122,17 @@ def _or_update(key: str, *columns: str) -> str:
     return f" ON CONFLICT ({key}) DO UPDATE SET " + ", ".join(f"{column} = excluded.{column}" for column in columns)
 
 
-_TICKET = ("state", "status", "owner", "queue", "transfer_id", "known_at")
-_TRANSFER = ("status", "attempt", "ended_at", "queue", "receiver", "principal", "digest")
+_TICKET = ("state", "status", "owner", "queue", "transfer_id", "known_at", "due_at")
+_TRANSFER = ("status", "attempt", "ended_at", "queue", "receiver", "principal", "digest", "acknowledge_by")
 
 WRITE: Final = text(
     f"WITH a AS ({_insert('tickets', on_conflict=_or_update('ticket', *_TICKET))}),"
-    f" b AS ({_insert('texts', on_conflict=_or_update('ticket', 'normalized', 'classified'))}),"
+    f" b AS ({_insert('texts', on_conflict=_or_update('ticket', 'normalized', 'classified', 'added'))}),"
     f" c AS ({_insert('transfers', on_conflict=_or_update('transfer_id', *_TRANSFER))}),"
     f" d AS ({_insert('packages')}),"
     f" e AS ({_insert('steps')}),"
     f" f AS ({_insert('outbox')}),"
+    f" n AS ({_insert('notices', on_conflict=' ON CONFLICT DO NOTHING')}),"
     f" g AS (UPDATE heads SET seq = given.seq, entry = given.entry, seal = given.seal FROM {_given('heads')}"
     " WHERE heads.partition = given.partition),"
     f" moved AS (UPDATE consumed SET next_offset = given.after, mark = given.mark FROM {_given('consumed')}"
@@ -155,7 +160,7 @@ POSITIONS: Final = text(
     " WHERE partition = :partition AND topic = ANY(CAST(:topics AS text[]))"
 )
 LOAD: Final = text(
-    "SELECT t.ticket, t.partition, t.state, x.normalized, x.classified, x.salt"
+    "SELECT t.ticket, t.partition, t.state, x.normalized, x.classified, x.added, x.salt"
     " FROM tickets t LEFT JOIN texts x ON x.ticket = t.ticket"
     " WHERE t.ticket = ANY(CAST(:tickets AS text[])) ORDER BY t.ticket FOR UPDATE OF t"
 )
@@ -183,6 +188,50 @@ TRANSFERS_OF: Final = text(
     "SELECT transfer_id, number, cause, status, attempt, opened_at, ended_at, sender, queue, receiver, principal,"
     " digest FROM transfers WHERE ticket = :ticket ORDER BY number"
 )
+QUEUE: Final = text(
+    "SELECT t.ticket, t.state, t.due_at, x.normalized, x.classified, x.added"
+    " FROM tickets t LEFT JOIN texts x ON x.ticket = t.ticket WHERE t.owner IS NOT NULL AND t.queue = :queue"
+    " AND (coalesce(t.due_at, 'infinity'), t.ticket) > (CAST(CAST(:due AS text) AS timestamptz), :ticket)"
+    " ORDER BY coalesce(t.due_at, 'infinity'), t.ticket LIMIT :most"
+)
+"""Of a queue what follows (due, ticket), the nearest deadline first; those without one last."""
+IN_QUEUE: Final = text(
+    "SELECT count(*) AS open, count(*) FILTER (WHERE due_at < :now) AS overdue FROM tickets"
+    " WHERE owner IS NOT NULL AND queue = :queue"
+)
+OWNERS: Final = text(
+    "SELECT owner, queue, count(*) AS open, count(*) FILTER (WHERE due_at < :now) AS overdue, min(due_at) AS due_at"
+    " FROM tickets WHERE owner IS NOT NULL GROUP BY owner, queue ORDER BY owner, queue"
+)
+WAITING: Final = text(
+    "SELECT transfer_id, ticket, number, cause, status, attempt, opened_at, ended_at, sender, sender_queue, queue,"
+    " receiver, principal, digest, acknowledge_by FROM transfers"
+    " WHERE ended_at IS NULL AND (CAST(:queue AS text) IS NULL OR queue = :queue)"
+    " AND (CAST(:principal AS text) IS NULL OR principal = :principal)"
+    " ORDER BY acknowledge_by NULLS LAST, opened_at, transfer_id LIMIT :most"
+)
+TRANSFER: Final = text(
+    "SELECT transfer_id, ticket, number, cause, status, attempt, opened_at, ended_at, sender, sender_queue, queue,"
+    " receiver, principal, digest, acknowledge_by FROM transfers WHERE transfer_id = :transfer"
+)
+PACKAGES: Final = text("SELECT attempt, digest, body FROM packages WHERE transfer_id = :transfer ORDER BY attempt")
+TICKET: Final = text(
+    "SELECT t.state, x.normalized, x.classified, x.added FROM tickets t LEFT JOIN texts x ON x.ticket = t.ticket"
+    " WHERE t.ticket = :ticket"
+)
+CLOSED: Final = text(
+    "SELECT f.ticket, f.transfer_id, f.status, f.queue, f.receiver, f.opened_at, t.state, t.due_at,"
+    " x.normalized, x.classified, x.added"
+    " FROM transfers f JOIN tickets t ON t.ticket = f.ticket LEFT JOIN texts x ON x.ticket = f.ticket"
+    " WHERE f.cause = 'queue_closing' AND f.sender_queue = :queue AND f.opened_at > (SELECT max(opened_at)"
+    " FROM transfers WHERE cause = 'queue_closing' AND sender_queue = :queue) - CAST(:lead AS interval)"
+    " ORDER BY f.opened_at, f.ticket LIMIT :most"
+)
+"""The transfers of a queue's newest closing."""
+NOTICES: Final = text("SELECT at, type, said FROM notices WHERE ticket = :ticket ORDER BY at, message")
+STEPS: Final = text("SELECT at, type, said FROM steps WHERE ticket = :ticket ORDER BY sequence")
+PULSE: Final = text("SELECT coalesce(sum(seq), 0) FROM heads")
+
 PARTITIONS: Final = text("SELECT partition FROM heads ORDER BY partition")
 HEAD: Final = text("SELECT entry, seal FROM heads WHERE partition = :partition")
 TRAIL: Final = text(

@@ -109,8 +109,8 @@ class Store:
         if not wanted:
             return loaded
         for row in await connection.execute(sql.LOAD, {"tickets": wanted}):
-            ticket, partition, state, normalized, classified, salt = row
-            loaded.held[ticket] = Held(_ledger.decode(state), Texts(normalized, classified), partition)
+            ticket, partition, state, normalized, classified, added, salt = row
+            loaded.held[ticket] = Held(_ledger.decode(state), Texts(normalized, classified, added), partition)
             if salt is not None:
                 loaded.salts[ticket] = salt
         return loaded
@@ -139,6 +139,8 @@ class Store:
         _transfer_rows(changes, rows)
         for package in changes.packages:
             rows.add("packages", *package)
+        for notice in changes.notices:
+            rows.add("notices", *notice)
         for topic, move in sorted((moves or {}).items()):
             rows.add("consumed", topic, *move)
         await self._write_intervals(connection, changes)
@@ -320,7 +322,7 @@ def _ticket_rows(changes: Changes, rows: Rows) -> None:
             "tickets",
             *(ticket, _partition(held), _encode(ledger), ledger.status),
             *((owner.owner, owner.queue) if owner else (None, None)),
-            *(ledger.transfer.id if ledger.transfer else None, ledger.known_at),
+            *(ledger.transfer.id if ledger.transfer else None, ledger.known_at, ledger.due_at),
         )
 
 
@@ -328,7 +330,8 @@ def _text_rows(changes: Changes, salts: dict[str, bytes], rows: Rows) -> None:
     """Gives a salt to who has none yet."""
     for ticket in sorted(changes.texts | {step.ticket for step in changes.steps if step.ticket not in salts}):
         texts = changes.tickets[ticket].texts
-        rows.add("texts", ticket, texts.normalized, texts.classified, salts.setdefault(ticket, os.urandom(16)))
+        salt = salts.setdefault(ticket, os.urandom(16))
+        rows.add("texts", ticket, texts.normalized, texts.classified, texts.added, salt)
 
 
 def _transfer_rows(changes: Changes, rows: Rows) -> None:
@@ -338,4 +341,5 @@ def _transfer_rows(changes: Changes, rows: Rows) -> None:
             "transfers",
             *(each.id, ticket, each.number, each.cause, each.status, each.attempt, each.opened_at, each.ended_at),
             *(each.sender, each.queue, each.receiver, each.principal, each.digest),
+            *(each.sender_queue, each.acknowledge_by),
         )

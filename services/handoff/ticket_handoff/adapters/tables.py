@@ -38,7 +38,17 @@ tickets = Table(
     Column("queue", Text),
     Column("transfer_id", Text),
     Column("known_at", _instant),
-    comment="what handoff remembers of a ticket: `state` is the ledger as JSON, the rest is read from it",
+    Column("due_at", _instant),
+    Index(
+        "tickets_by_queue",
+        "queue",
+        text("coalesce(due_at, 'infinity')"),
+        "ticket",
+        postgresql_where=text("owner IS NOT NULL"),
+    ),
+    Index("tickets_by_owner", "owner", "queue", "due_at", postgresql_where=text("owner IS NOT NULL")),
+    comment="what handoff remembers of a ticket: `state` is the ledger as JSON, the rest is read from it; due_at: the"
+    " nearest deadline of a clock that runs; the index holds what is owned, so that ended tickets cost a queue nothing",
 )
 
 texts = Table(
@@ -47,8 +57,10 @@ texts = Table(
     Column("ticket", Text, primary_key=True),
     Column("normalized", LargeBinary),
     Column("classified", LargeBinary),
+    Column("added", LargeBinary),
     Column("salt", LargeBinary, nullable=False),
-    comment="the newest events of a ticket, for packages, and the salt of its digests in the audit trail",
+    comment="the newest events of a ticket, for packages, what people added to these, and the salt of the ticket's"
+    " digests in the audit trail",
 )
 
 ownership = Table(
@@ -123,6 +135,8 @@ transfers = Table(
     Column("receiver", Text),
     Column("principal", Text),
     Column("digest", Text),
+    Column("sender_queue", Text),
+    Column("acknowledge_by", _instant),
     UniqueConstraint("ticket", "number", name="transfers_number"),
     CheckConstraint("ended_at >= opened_at", name="transfers_forward"),
     CheckConstraint(
@@ -131,6 +145,8 @@ transfers = Table(
         name="transfers_status",
     ),
     Index("transfers_one_open", "ticket", unique=True, postgresql_where=text("ended_at IS NULL")),
+    Index("transfers_waiting", "queue", "acknowledge_by", postgresql_where=text("ended_at IS NULL")),
+    Index("transfers_closings", "sender_queue", "opened_at", postgresql_where=text("cause = 'queue_closing'")),
     comment="a transfer as its newest step left it; never two open ones of a ticket",
 )
 
@@ -163,6 +179,18 @@ steps = Table(
     PrimaryKeyConstraint("ticket", "sequence", name="steps_pkey"),
     UniqueConstraint("partition", "entry", name="steps_entry"),
     comment="the audit trail: each event of `transfers`, sealed with the entry before it of its partition",
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("ticket", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("at", _instant, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("said", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("ticket", "message", name="notices_pkey"),
+    comment="what handoff heard of a ticket from the other services, without its text: with the steps, its timeline",
 )
 
 heads = Table(

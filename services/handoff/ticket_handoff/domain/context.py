@@ -14,9 +14,10 @@ from ticket_contracts.cloudevents import encode
 from ticket_contracts.routing import TicketFacts, TicketView
 from ticket_contracts.sla import ClockState
 from ticket_contracts.tickets import TicketNormalized
-from ticket_contracts.transfers import Cause, ContextPackage, TriedQueue
+from ticket_contracts.transfers import AddedPart, Cause, ContextPackage, StepTaken, TriedQueue
+from ticket_handoff.domain.decision import Refused
 from ticket_handoff.domain.facts import ClockSeen
-from ticket_handoff.domain.ledger import Destination, Ledger, RunningClock, Texts, Transfer
+from ticket_handoff.domain.ledger import Destination, Ledger, RunningClock, Step, Texts, Transfer
 from ticket_handoff.domain.terms import INTERNAL, Book, Terms
 
 _normalized = msgspec.json.Decoder(TicketNormalized)
@@ -27,6 +28,9 @@ _JUDGED: Final = ("category", "kind", "impact", "urgency", "priority", "tier", "
 
 PEOPLE_ASK: Final[frozenset[Cause]] = frozenset({"escalation", "return", "source"})
 """Causes of transfers that people ask for: these wait for the missing part; the others the desk must make."""
+
+PARTS_AT_MOST: Final = 100
+"""Steps, links or articles that people can add to a ticket."""
 
 _QUESTIONS: Final[dict[Cause, str]] = {
     "first": "Please take this new ticket and answer the requester.",
@@ -59,6 +63,9 @@ def build(
     fields = terms.fields(principal)
     ticket = None if texts.normalized is None else _normalized.decode(texts.normalized)
     judged = None if texts.classified is None else _classified.decode(texts.classified)
+    added = texts.people_added()
+    inside = fields is None
+    shown = fields or frozenset()
     content = ContextPackage(
         ticket=ledger.ticket,
         transfer_id=transfer.id,
@@ -75,9 +82,19 @@ def build(
             for past in ledger.past
             if principal in (INTERNAL, past.principal)
         ],
-        articles=[] if judged is None or fields is not None else judged.articles,
-        links=[ticket.url] if ticket is not None and ticket.url and (fields is None or "url" in fields) else [],
+        articles=list(dict.fromkeys([*(judged.articles if judged is not None else ()), *added.articles]))
+        if inside
+        else [],
+        links=[
+            *([ticket.url] if ticket is not None and ticket.url and (inside or "url" in shown) else ()),
+            *(added.links if inside else ()),
+        ],
         question=transfer.question or _QUESTIONS.get(transfer.cause, ""),
+        steps=[
+            StepTaken(at=step.at, text=step.text, by=step.by if inside or step.principal == principal else None)
+            for step in added.steps
+            if inside or step.principal == principal or "comments" in shown
+        ],
     )
     missing = [part for part in terms.agreement.required_parts(transfer.cause) if not _present(content, part)]
     body = encode(content)
@@ -85,15 +102,39 @@ def build(
 
 
 def _present(content: ContextPackage, part: str) -> bool:
-    value = getattr(content, part, None)
+    """part: a field of the package, or `view.` and one of the view's."""
+    whole, _, inner = part.partition(".")
+    value = getattr(content, whole, None)
+    if inner:
+        value = getattr(value, inner, None)
     if isinstance(value, TicketView):
         return value != TicketView()
     return bool(value)
 
 
+def with_added(texts: Texts, part: AddedPart, items: list[str], *, at: datetime, by: str, principal: str) -> Texts:
+    """The texts with what somebody added. Raises Refused when there is more of a part than anybody would read."""
+    added = texts.people_added()
+    if part == "steps":
+        steps = [Step(at=at, by=by, principal=principal, text=item) for item in items]
+        added = msgspec.structs.replace(added, steps=[*added.steps, *steps])
+    else:
+        added = msgspec.structs.replace(added, **{part: list(dict.fromkeys([*getattr(added, part), *items]))})
+    if len(getattr(added, part)) > PARTS_AT_MOST:
+        raise Refused("conflict", f"the ticket has {PARTS_AT_MOST} {part} already: more would be read by nobody")
+    return msgspec.structs.replace(texts, added=encode(added))
+
+
 def _company(terms: Terms) -> str:
     """What a partner sees as the sender: not the name of who had the ticket, nor another partner."""
     return next((party.name for party in terms.agreement.parties if party.side == "company"), terms.agreement.title)
+
+
+def view(texts: Texts, fields: frozenset[str] | None) -> TicketView:
+    """A ticket as somebody may see it. fields: the contract's; None: all."""
+    ticket = None if texts.normalized is None else _normalized.decode(texts.normalized)
+    judged = None if texts.classified is None else _classified.decode(texts.classified)
+    return _view(ticket, judged, fields)
 
 
 def _view(

@@ -48,15 +48,18 @@ class TransferState:
     opened_at: datetime
     ended_at: datetime | None
     sender: str
+    sender_queue: str | None
     queue: str | None
     receiver: str | None
     principal: str | None
     digest: str | None
+    acknowledge_by: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a reply is told. status: of the transfer. repeated: it counted before; nothing changed now."""
+    """What a reply is told. transfer_id: what it moved or opened, empty for none. status: of the transfer. repeated: it
+    counted before; nothing changed now."""
 
     transfer_id: str
     status: str
@@ -84,8 +87,9 @@ class Decision:
 class Refused(Exception):
     """A reply that cannot count. kind: `unknown` (there is no such transfer, or it is none of the sender's: it is not
     told which), `conflict` (with the current state), `invalid` (the reply lacks something). status, digest: of the
-    transfer, where the sender may know. The text names the current state and the remedy, and holds nothing of the
-    ticket."""
+    transfer, where the sender may know. missing: required parts of the package that are empty. newer: the transfer
+    that is offered to the sender in place of the one that was answered. The text names the current state and the
+    remedy, and holds nothing of the ticket."""
 
     def __init__(
         self,
@@ -93,6 +97,10 @@ class Refused(Exception):
         reason: str,
         status: str | None = None,
         digest: str | None = None,
+        *,
+        missing: list[str] | None = None,
+        newer: str | None = None,
     ) -> None:
         super().__init__(reason)
         self.kind, self.reason, self.status, self.digest = kind, reason, status, digest
+        self.missing, self.newer = missing or [], newer

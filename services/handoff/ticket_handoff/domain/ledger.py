@@ -39,13 +39,15 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An offer that somebody has before them. principal: whose reply counts."""
+    """An offer that somebody has before them. principal: whose reply counts. acknowledge_by: when the monitor will say
+    that it expired."""
 
     queue: str
     role: str
     receiver: str
     principal: str
     digest: str
+    acknowledge_by: Instant | None = None
 
 
 class Transfer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -88,12 +90,23 @@ class PastOffer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     actor: str | None = None
 
 
+class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What people asked for and did not get, because its package lacked these parts. It is asked for again when all of
+    them were added."""
+
+    cause: Cause
+    missing: list[str]
+    question: str = ""
+    target_group: str | None = None
+    requested_by: str | None = None
+
+
 class Answered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A reply that counted, so that its repetition is acknowledged and counts no more. status: it left the transfer
     so."""
 
     transfer_id: str
-    action: Literal["accept", "decline", "return"]
+    action: Literal["accept", "decline", "return", "escalate", "add"]
     attempt: int
     status: str
 
@@ -115,8 +128,8 @@ class Ledger(msgspec.Struct, kw_only=True, omit_defaults=True):
     decision: newest of the router's that was handled; first_decision: its newest `first`, whose clocks must be stated
     (stated_decision) before anything is offered. waiting: decisions whose versions have not arrived.
     warned: clock -> generation for which a warning has opened a transfer. replies: principal and reply_id -> what it
-    did. group: the source's newest known one. heard: ids of the messages that changed something here since the newest
-    step.
+    did. gap: why the newest transfer that people asked for was not made. group: the source's newest known one. heard:
+    ids of the messages that changed something here since the newest step.
     """
 
     ticket: str
@@ -140,14 +153,45 @@ class Ledger(msgspec.Struct, kw_only=True, omit_defaults=True):
     transfers: int = 0
     moved: int = 0
     transfer: Transfer | None = None
+    gap: Gap | None = None
     clocks: dict[str, RunningClock] = {}
     warned: dict[str, int] = {}
     past: list[PastOffer] = []
     replies: dict[str, Answered] = {}
 
+    @property
+    def due_at(self) -> Instant | None:
+        """The nearest deadline of a clock that runs on the ticket."""
+        return min((c.state.deadline for c in self.clocks.values() if c.state.deadline is not None), default=None)
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody says they tried. principal: whose they are."""
+
+    at: Instant
+    by: str
+    principal: str
+    text: str
+
+
+class Added(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What people added to a ticket's packages."""
+
+    steps: list[Step] = []
+    links: list[str] = []
+    articles: list[str] = []
+
 
 class Texts(msgspec.Struct, frozen=True):
-    """What holds text, kept apart so that it can be erased: the newest events as they came, JSON."""
+    """What holds text, kept apart so that it can be erased: the newest events as they came, JSON, and what people
+    added."""
 
     normalized: bytes | None = None
     classified: bytes | None = None
+    added: bytes | None = None
+
+    def people_added(self) -> Added:
+        return Added() if self.added is None else _added.decode(self.added)
+
+
+_added = msgspec.json.Decoder(Added)

@@ -18,6 +18,7 @@ from ticket_contracts.ids import transfer_id
 from ticket_contracts.tickets import ENDED
 from ticket_contracts.transfers import (
     Cause,
+    ContextAdded,
     OfferClosed,
     OfferMade,
     OwnerChanged,
@@ -45,6 +46,7 @@ from ticket_handoff.domain.ledger import (
     Answered,
     Destination,
     Ending,
+    Gap,
     Ledger,
     Offer,
     OwnerKind,
@@ -54,7 +56,7 @@ from ticket_handoff.domain.ledger import (
     Texts,
     Transfer,
 )
-from ticket_handoff.domain.terms import Book, Terms
+from ticket_handoff.domain.terms import INTERNAL, Book, Terms
 
 Step = Literal["offered", "accepted", "declined", "expired", "withdrawn"]
 
@@ -83,6 +85,7 @@ _PROPOSED: Final[dict[str, Cause]] = {
 }
 _NAME_AT_MOST: Final = 200
 _REASON_AT_MOST: Final = 10_000
+_ITEMS_AT_MOST: Final = 20
 ACKNOWLEDGEMENT: Final = "transfer_acknowledgement"
 TRANSFER_CLOCK: Final = "transfer"
 RESOLUTION: Final = "resolution"
@@ -198,7 +201,7 @@ class _Course:
         key = f"{given.principal}/{reply.reply_id}"
         before = ledger.replies.get(key)
         if before is not None:
-            if (before.transfer_id, before.action) != (reply.transfer_id, reply.action):
+            if before.action != reply.action or reply.transfer_id not in ("", before.transfer_id):
                 raise Refused(
                     "conflict",
                     f"reply_id {reply.reply_id!r} was used before, for {before.action} of transfer "
@@ -207,15 +210,22 @@ class _Course:
             self._answer(before.transfer_id, before.status, before.attempt, repeated=True)
             return
         self._at(given.at)
-        if reply.action == "return":
-            attempt, status = self._return(given)
-        else:
-            attempt, status = self._acknowledge(given)
+        transfer = reply.transfer_id
+        match reply.action:
+            case "return":
+                attempt, status = self._return(given)
+            case "escalate":
+                opened = self._escalate(given)
+                transfer, attempt, status = opened.id, opened.attempt, "requested"
+            case "add":
+                transfer, attempt, status = self._add(given)
+            case _:
+                attempt, status = self._acknowledge(given)
         ledger.replies = {
             **ledger.replies,
-            key: Answered(transfer_id=reply.transfer_id, action=reply.action, attempt=attempt, status=status),
+            key: Answered(transfer_id=transfer, action=reply.action, attempt=attempt, status=status),
         }
-        self._answer(reply.transfer_id, status, attempt)
+        self._answer(transfer, status, attempt)
 
     # -- what the router says
 
@@ -386,10 +396,93 @@ class _Course:
         reason = (reply.reason or "").strip()
         if not reason:
             raise Refused("invalid", "a return needs a reason: it is the question to whoever gets it next", "completed")
-        asked = self._request(
-            "return", asks=True, requested_by=given.actor or owner.owner, reason=reason, reply_id=reply.reply_id
-        )
+        asked = self._ask("return", given.actor or owner.owner, reason, reply_id=reply.reply_id)
         return accepted.attempt, f"returned by transfer {asked.id}"
+
+    def _escalate(self, given: ReplyGiven) -> Transfer:
+        """Whoever owns the ticket, or anybody inside, asks for somebody who can do more; the question goes with it."""
+        owner = self._may_work_on(given)
+        question = (given.reply.reason or "").strip()
+        if not question:
+            raise Refused(
+                "invalid",
+                "an escalation needs a question to whoever gets it: send it as the reason",
+                missing=["question"],
+            )
+        if self.ledger.transfer is not None:
+            transfer = self.ledger.transfer
+            where = f", offered to {transfer.offer.queue}" if transfer.offer is not None else ""
+            raise Refused(
+                "conflict", f"the ticket is on its way already, by transfer {transfer.id}{where}", transfer.status
+            )
+        return self._ask("escalation", given.actor or owner.owner, question, reply_id=given.reply.reply_id)
+
+    def _add(self, given: ReplyGiven) -> tuple[str, int, str]:
+        """Adds to the next packages. What was asked for and lacked just this is asked for again."""
+        reply, ledger = given.reply, self.ledger
+        owner = self._may_work_on(given)
+        gap, actor = ledger.gap, given.actor or owner.owner
+        if reply.part is None:
+            raise Refused("invalid", "say which part this is: steps, links, articles or question")
+        items = [item.strip() for item in reply.items if item.strip()]
+        if not items:
+            raise Refused("invalid", f"nothing to add: send the {reply.part} as items")
+        if reply.part == "question":
+            if gap is None or ledger.transfer is not None:
+                raise Refused(
+                    "conflict", "no transfer waits for a question: escalate or return the ticket with one instead"
+                )
+            gap = replace(gap, question="\n".join(items))
+        else:
+            self.decision.texts = context.with_added(
+                self.decision.texts, reply.part, items, at=self.at, by=actor, principal=given.principal
+            )
+        self._emit(ContextAdded, part=reply.part, items=items, actor=actor, reply_id=reply.reply_id)
+        if gap is None or ledger.transfer is not None:
+            return "", 0, "added"
+        missing = self._missing(self._draft(gap.cause, gap.question))
+        if missing:
+            ledger.gap = replace(gap, missing=missing)
+            return "", 0, f"added; the package still lacks {', '.join(missing)}"
+        asked = self._request(
+            gap.cause, asks=True, target_group=gap.target_group, requested_by=gap.requested_by, reason=gap.question
+        )
+        return asked.id, asked.attempt, "requested"
+
+    def _may_work_on(self, given: ReplyGiven) -> Ownership:
+        """Who owns the ticket, when the sender may move it on: the owner's principal, or anybody inside."""
+        owner = self.ledger.owner
+        held = (
+            owner is not None and owner.transfer_id is not None and self._last_offer(owner.transfer_id, given.principal)
+        )
+        if given.principal != INTERNAL and not held:
+            if any(past.principal == given.principal and past.ending == "accepted" for past in self.ledger.past):
+                raise Refused("conflict", "the ticket is no longer yours: somebody else has it, or it ended")
+            raise Refused("unknown", f"there is no ticket {self.ledger.ticket}")
+        if owner is None:
+            raise Refused("conflict", "the ticket has ended: nobody owns it; reopen it in the tool that it came from")
+        return owner
+
+    def _ask(self, cause: Cause, actor: str, question: str, *, reply_id: str) -> Transfer:
+        """A transfer that people ask for. What no destination would make whole is refused at once, part by part."""
+        missing = self._missing(self._draft(cause, question))
+        if missing:
+            raise Refused(
+                "invalid",
+                f"the package lacks {', '.join(missing)}, which the agreement requires for {_a(cause)}: add "
+                f"{'it' if len(missing) == 1 else 'them'} (action `add`), then ask again; the ticket stays where it is",
+                missing=missing,
+            )
+        return self._request(cause, asks=True, requested_by=actor, reason=question, reply_id=reply_id)
+
+    def _draft(self, cause: Cause, question: str) -> Transfer:
+        return Transfer(id="", number=0, cause=cause, attempt=1, opened_at=self.at, sender="", question=question)
+
+    def _missing(self, draft: Transfer) -> list[str]:
+        """What even a receiver inside, who may see everything, would not find in the package."""
+        return context.build(
+            self.ledger, self.decision.texts, draft, self._duty(), self.terms, self.book, self.at
+        ).missing
 
     def _refusal(self, reply: Reply, principal: str) -> Refused:
         """Why a reply cannot count. Who never had an offer of this transfer is not told that there is one."""
@@ -450,6 +543,7 @@ class _Course:
                 f"a transfer for {cause} while {ledger.transfer} is open and {owner} owns {ledger.ticket}"
             )
         ledger.transfers += 1
+        ledger.gap = None
         transfer = Transfer(
             id=transfer_id(ledger.ticket, ledger.transfers),
             number=ledger.transfers,
@@ -529,6 +623,7 @@ class _Course:
             receiver=receiver,
             principal=self.terms.principal(destination.queue),
             digest=package.digest,
+            acknowledge_by=self.at + timedelta(seconds=seconds),
         )
         self._check(transfer, "offered")
         transfer = replace(transfer, offer=offer)
@@ -584,9 +679,16 @@ class _Course:
         must move goes to the duty owner, who sees what is missing."""
         named = ", ".join(missing)
         if transfer.cause in context.PEOPLE_ASK:
-            self._withdraw(f"the package lacks {named}: add it and ask again")
+            self._withdraw(f"the package lacks {named}: add it and it is asked for again", missing)
+            self.ledger.gap = Gap(
+                cause=transfer.cause,
+                missing=missing,
+                question=transfer.question,
+                target_group=transfer.target_group,
+                requested_by=transfer.requested_by,
+            )
             return
-        self._withdraw(f"the package lacks {named}: the duty owner gets it")
+        self._withdraw(f"the package lacks {named}: the duty owner gets it", missing)
         tried = [] if transfer.destination is None else [transfer.destination.queue]
         again = self._request(transfer.cause, asks=False, tried=tried, reason=f"lacks {named}")
         again = replace(again, destination=self._duty())
@@ -628,14 +730,21 @@ class _Course:
             self.ledger.moved += 1
         self._own(owner, offer.role, kind, queue=offer.queue, transfer_id=transfer.id)
 
-    def _withdraw(self, reason: str) -> None:
+    def _withdraw(self, reason: str, lacking: list[str] | None = None) -> None:
         """Ends the open transfer, if there is one; the sender stays the owner."""
         transfer = self.ledger.transfer
         if transfer is None:
             return
         self._check(transfer, "withdrawn")
         queue = transfer.offer.queue if transfer.offer else transfer.destination and transfer.destination.queue
-        self._emit(TransferWithdrawn, transfer_id=transfer.id, attempt=transfer.attempt, queue=queue, reason=reason)
+        self._emit(
+            TransferWithdrawn,
+            transfer_id=transfer.id,
+            attempt=transfer.attempt,
+            queue=queue,
+            reason=reason,
+            lacking=lacking or [],
+        )
         if transfer.offer is not None:
             self._close(transfer, "withdrawn", reason)
         self._ended(transfer, "withdrawn")
@@ -722,6 +831,7 @@ class _Course:
         self.decision.closed.append(Closing(ledger.episode, ledger.interval, self.at))
         ledger.ended = (ledger.episode, ledger.interval, self.at)
         ledger.owner = None
+        ledger.gap = None
         self._emit(OwnerChanged, owner=None, role=None, queue=None, kind="ended", previous=before.owner)
 
     # -- the record
@@ -768,6 +878,15 @@ def _check_size(given: ReplyGiven) -> None:
         raise Refused("invalid", f"an actor has at most {_NAME_AT_MOST} characters")
     if len(reply.reason or "") > _REASON_AT_MOST:
         raise Refused("invalid", f"a reason has at most {_REASON_AT_MOST} characters, not {len(reply.reason or '')}")
+    if len(reply.items) > _ITEMS_AT_MOST:
+        raise Refused("invalid", f"at most {_ITEMS_AT_MOST} items at a time, not {len(reply.items)}")
+    longest = max(map(len, reply.items), default=0)
+    if longest > _REASON_AT_MOST:
+        raise Refused("invalid", f"an item has at most {_REASON_AT_MOST} characters, not {longest}")
+
+
+def _a(cause: Cause) -> str:
+    return f"{'an' if cause[0] in 'aeiou' else 'a'} {cause}"
 
 
 def _cause(said: str | None) -> Cause:
@@ -786,8 +905,10 @@ def _state(transfer: Transfer, status: Status, ended_at: datetime | None) -> Tra
         opened_at=transfer.opened_at,
         ended_at=ended_at,
         sender=transfer.sender,
+        sender_queue=transfer.sender_queue,
         queue=offer.queue if offer is not None else destination.queue if destination is not None else None,
         receiver=offer.receiver if offer is not None else None,
         principal=offer.principal if offer is not None else None,
         digest=offer.digest if offer is not None else None,
+        acknowledge_by=offer.acknowledge_by if offer is not None else None,
     )

@@ -1,0 +1,506 @@
+"""What people and partners ask of the ledger: queues, transfers, owners, briefs, a ticket and its past.
+
+Each answer is cut to whoever asks: `internal` sees everything; a partner its own queues and transfers, and of a ticket
+the fields that its contract allows today. None: there is no such thing, or it is none of the asker's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+from pydantic import BaseModel
+from sqlalchemy import TextClause
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ticket_contracts.cloudevents import instant_text, parse_instant
+from ticket_contracts.transfers import ContextPackage
+from ticket_handoff.adapters import statements as sql
+from ticket_handoff.domain import context, timeline
+from ticket_handoff.domain.ledger import Destination, Ledger, Texts, Transfer
+from ticket_handoff.domain.terms import INTERNAL, Book, Terms
+from ticket_handoff.handlers import is_name
+
+PAGE: Final = 200
+"""Tickets of one page of a queue."""
+BRIEF: Final = 2_000
+"""Tickets of a shift brief, at most."""
+_DEFAULT_LEAD: Final = timedelta(hours=1)
+_FIRST: Final = "-infinity"
+_NO_DEADLINE: Final = "infinity"
+
+_ledger = msgspec.json.Decoder(Ledger)
+
+
+class ClockLeft(BaseModel):
+    """A clock at the instant of the answer. left_seconds: in the clock's own working time; negative: overdue by so
+    much. deadline: null while it is paused."""
+
+    clock: str
+    policy: str
+    running: bool
+    deadline: datetime | None
+    goal_seconds: int
+    left_seconds: int
+
+
+class OpenTransfer(BaseModel):
+    """A transfer on its way. receiver, acknowledge_by: of the offer that is open, if one is."""
+
+    transfer_id: str
+    ticket: str
+    cause: str
+    status: str
+    attempt: int
+    opened_at: datetime
+    sender: str | None
+    sender_queue: str | None
+    queue: str | None
+    receiver: str | None
+    digest: str | None
+    acknowledge_by: datetime | None
+
+
+class QueuedTicket(BaseModel):
+    """A ticket of a queue. due_at: the nearest deadline of a clock that runs. transfer: when it is on its way."""
+
+    ticket: str
+    title: str | None
+    priority: str | None
+    category: str | None
+    status: str
+    owner: str
+    since: datetime
+    due_at: datetime | None
+    clocks: list[ClockLeft]
+    transfer: str | None
+
+
+class Queue(BaseModel):
+    """A queue's tickets, the nearest deadline first, those without one last. next: what to give as `after` for more."""
+
+    queue: str
+    title: str
+    as_of: datetime
+    open: int
+    overdue: int
+    tickets: list[QueuedTicket]
+    next: str | None
+
+
+class OwnerLoad(BaseModel):
+    """What somebody owns in one queue (null: before the first acknowledgement). due_at: their nearest deadline."""
+
+    owner: str
+    queue: str | None
+    open: int
+    overdue: int
+    due_at: datetime | None
+
+
+class Attempt(BaseModel):
+    """An offer that was made. outcome: how it ended, null while it is open. package: null when it was erased."""
+
+    attempt: int
+    queue: str
+    digest: str
+    outcome: str | None
+    at: datetime | None
+    reason: str
+    actor: str | None
+    package: dict[str, Any] | None
+
+
+class TransferShown(OpenTransfer):
+    """A transfer with every offer of it that the asker received; `internal` sees all. ended_at: null while it is
+    open."""
+
+    ended_at: datetime | None
+    attempts: list[Attempt]
+
+
+class GapShown(BaseModel):
+    """A transfer that people asked for and that was not made, for want of these parts."""
+
+    cause: str
+    missing: list[str]
+
+
+class TicketShown(BaseModel):
+    """A ticket with all that its next receiver would get, now. required: what the agreement asks of an escalation."""
+
+    ticket: str
+    status: str
+    as_of: datetime
+    owner: str | None
+    owner_queue: str | None
+    owner_kind: str | None
+    since: datetime | None
+    clocks: list[ClockLeft]
+    package: dict[str, Any]
+    transfer: OpenTransfer | None
+    gap: GapShown | None
+    required: list[str]
+
+
+class BriefLine(QueuedTicket):
+    """A ticket of a shift brief: where it goes, what was tried, what its owner asked."""
+
+    to_queue: str | None
+    to: str | None
+    outcome: str | None
+    tried: list[str]
+    steps: list[str]
+    question: str
+
+
+class Brief(BaseModel):
+    """All that a shift leaves behind in a queue, by time left. closes_at: the queue's next closing, null where it has
+    none."""
+
+    queue: str
+    title: str
+    as_of: datetime
+    closes_at: datetime | None
+    overdue: int
+    tickets: list[BriefLine]
+
+
+class TimelineLine(BaseModel):
+    """by: the service that said it. text: a sentence for people. said: the event's own fields."""
+
+    at: datetime
+    by: str
+    type: str
+    text: str
+    said: dict[str, Any]
+
+
+class Inquiries:
+    """now: the desk's present (UTC). book: raises Transient while no agreement is known."""
+
+    def __init__(self, engine: AsyncEngine, book: Book, now: Callable[[], datetime]) -> None:
+        self._engine, self._book, self._now = engine, book, now
+
+    async def pulse(self) -> int:
+        """A number that grows with every step that was taken: whoever shows something live asks for it again when this
+        has changed."""
+        return int((await self._rows(sql.PULSE))[0][0])
+
+    def queues(self, principal: str) -> dict[str, str]:
+        """name -> title, of the queues that somebody may ask for."""
+        terms = self._book.in_force(self._now())
+        return {
+            name: queue.title
+            for name, queue in terms.agreement.queues.items()
+            if principal in (INTERNAL, terms.principal(name))
+        }
+
+    async def queue(self, name: str, principal: str, *, after: str | None = None, most: int = PAGE) -> Queue | None:
+        """Raises ValueError when `after` is none that was given out."""
+        now = self._now()
+        terms = self._book.in_force(now)
+        if not _may_ask(terms, name, principal):
+            return None
+        due, ticket = _cursor(after)
+        given = {"queue": name, "due": due, "ticket": ticket, "most": most + 1}
+        rows = await self._rows(sql.QUEUE, **given)
+        counts = (await self._rows(sql.IN_QUEUE, queue=name, now=now))[0]
+        shown = [self._queued(row, terms, principal, now) for row in rows[:most]]
+        last = shown[-1] if len(rows) > most else None
+        return Queue(
+            queue=name,
+            title=terms.agreement.queues[name].title,
+            as_of=now,
+            open=counts.open,
+            overdue=counts.overdue,
+            tickets=shown,
+            next=None
+            if last is None
+            else f"{_NO_DEADLINE if last.due_at is None else instant_text(last.due_at)}|{last.ticket}",
+        )
+
+    async def waiting(self, principal: str, *, queue: str | None = None, most: int = PAGE) -> list[OpenTransfer] | None:
+        """Transfers that are on their way: those that wait for an acknowledgement first, the nearest deadline first."""
+        terms = self._book.in_force(self._now())
+        if queue is not None and not _may_ask(terms, queue, principal):
+            return None
+        whose = None if principal == INTERNAL else principal
+        rows = await self._rows(sql.WAITING, queue=queue, principal=whose, most=most)
+        return [OpenTransfer(**_transfer(row._mapping, principal)) for row in rows]
+
+    async def owners(self) -> list[OwnerLoad]:
+        """Who owns how many tickets; who is in a rota and owns none is there too, with 0. For people inside."""
+        now = self._now()
+        agreement = self._book.in_force(now).agreement
+        rows = await self._rows(sql.OWNERS, now=now)
+        found = [OwnerLoad(**row._mapping) for row in rows]
+        busy = {(each.owner, each.queue) for each in found}
+        idle = {
+            (member, name)
+            for name, queue in agreement.queues.items()
+            for member in agreement.owners[queue.owner_role].members
+        } - busy
+        found += [OwnerLoad(owner=owner, queue=queue, open=0, overdue=0, due_at=None) for owner, queue in idle]
+        return sorted(found, key=lambda each: (each.owner, each.queue or ""))
+
+    async def transfer(self, transfer_id: str, principal: str) -> TransferShown | None:
+        """One transfer, with the package of each offer."""
+        if not is_name(transfer_id):
+            return None
+        rows = await self._rows(sql.TRANSFER, transfer=transfer_id)
+        if not rows:
+            return None
+        row = rows[0]._mapping
+        ticket = (await self._rows(sql.TICKET, ticket=row["ticket"]))[0]
+        ledger = _ledger.decode(ticket.state)
+        bodies = {each.attempt: each.body for each in await self._rows(sql.PACKAGES, transfer=transfer_id)}
+        terms = self._book.in_force(self._now())
+        attempts = [
+            Attempt(
+                attempt=past.attempt,
+                queue=past.queue,
+                digest=past.digest,
+                outcome=past.ending,
+                at=past.at,
+                reason=past.reason,
+                actor=past.actor,
+                package=_package(bodies.get(past.attempt), terms, principal),
+            )
+            for past in ledger.past
+            if past.transfer_id == transfer_id and principal in (INTERNAL, past.principal)
+        ]
+        offer = None if ledger.transfer is None or ledger.transfer.id != transfer_id else ledger.transfer.offer
+        if offer is not None and ledger.transfer is not None and principal in (INTERNAL, offer.principal):
+            attempts.append(
+                Attempt(
+                    attempt=ledger.transfer.attempt,
+                    queue=offer.queue,
+                    digest=offer.digest,
+                    outcome=None,
+                    at=None,
+                    reason="",
+                    actor=None,
+                    package=_package(bodies.get(ledger.transfer.attempt), terms, principal),
+                )
+            )
+        if not attempts and principal != INTERNAL:
+            return None
+        shown = _transfer(row, principal)
+        if principal != INTERNAL and (offer is None or offer.principal != principal):
+            last = attempts[-1]  # whoever has it now is none of the asker's business
+            shown |= {"queue": last.queue, "attempt": last.attempt, "digest": last.digest, "status": last.outcome}
+            shown |= {"receiver": None, "acknowledge_by": None}
+        return TransferShown(**shown, ended_at=row["ended_at"], attempts=attempts)
+
+    async def ticket(self, ticket: str, principal: str) -> TicketShown | None:
+        """A ticket with its whole context as it stands now."""
+        rows = await self._rows(sql.TICKET, ticket=ticket) if is_name(ticket) else []
+        if not rows:
+            return None
+        ledger, texts = _ledger.decode(rows[0].state), Texts(rows[0].normalized, rows[0].classified, rows[0].added)
+        now = self._now()
+        terms = self._book.in_force(now)
+        owner, transfer = ledger.owner, ledger.transfer
+        queue = _queue_seen(ledger, principal, terms)
+        if queue is None:
+            return None
+        draft = transfer or Transfer(id="", number=0, cause="escalation", attempt=1, opened_at=now, sender="")
+        built = context.build(ledger, texts, draft, Destination(queue=queue, role=""), terms, self._book, now)
+        package = msgspec.to_builtins(built.content)
+        for name in ("transfer_id", "attempt", "queue", "sender", "cause"):
+            del package[name]
+        if transfer is None:
+            package["question"] = ledger.gap.question if ledger.gap is not None else ""
+        sees_owner = owner is not None and (principal == INTERNAL or owner.queue == queue)
+        sees_transfer = transfer is not None and (
+            principal == INTERNAL or (transfer.offer is not None and transfer.offer.principal == principal)
+        )
+        return TicketShown(
+            ticket=ticket,
+            status=ledger.status,
+            as_of=now,
+            owner=owner.owner if owner and sees_owner else None,
+            owner_queue=owner.queue if owner and sees_owner else None,
+            owner_kind=owner.kind if owner and sees_owner else None,
+            since=owner.since if owner and sees_owner else None,
+            clocks=[_left(state) for state in built.content.clocks],
+            package=package,
+            transfer=_open_transfer(ledger, transfer, principal) if transfer is not None and sees_transfer else None,
+            gap=None
+            if ledger.gap is None or not sees_owner
+            else GapShown(cause=ledger.gap.cause, missing=ledger.gap.missing),
+            required=terms.agreement.required_parts("escalation"),
+        )
+
+    async def brief(self, name: str, principal: str) -> Brief | None:
+        """What a shift leaves behind: the queue's tickets, and those that its newest closing has sent on."""
+        now = self._now()
+        terms = self._book.in_force(now)
+        if not _may_ask(terms, name, principal):
+            return None
+        queue = terms.agreement.queues[name]
+        lead = _DEFAULT_LEAD if queue.close_lead_minutes is None else timedelta(minutes=queue.close_lead_minutes)
+        here = await self._rows(sql.QUEUE, queue=name, due=_FIRST, ticket="", most=BRIEF)
+        gone = await self._rows(sql.CLOSED, queue=name, lead=lead, most=BRIEF)
+        lines = {row.ticket: self._brief_line(row, terms, principal, now) for row in here}
+        for row in gone:
+            line = lines.get(row.ticket) or self._brief_line(row, terms, principal, now)
+            lines[row.ticket] = line.model_copy(
+                update={
+                    "transfer": row.transfer_id,
+                    "to_queue": row.queue,
+                    "to": row.receiver if principal == INTERNAL else None,
+                    "outcome": row.status,
+                }
+            )
+        ordered = sorted(lines.values(), key=lambda each: (each.due_at is None, each.due_at or now, each.ticket))
+        calendar = terms.calendars.get(queue.calendar) if queue.calendar is not None else None
+        closes = None if calendar is None else calendar.next_close(int(now.timestamp()))
+        return Brief(
+            queue=name,
+            title=queue.title,
+            as_of=now,
+            closes_at=None if closes is None else datetime.fromtimestamp(closes, now.tzinfo),
+            overdue=sum(each.due_at is not None and each.due_at < now for each in ordered),
+            tickets=ordered,
+        )
+
+    async def timeline(self, ticket: str) -> list[TimelineLine] | None:
+        """Every event of a ticket, with the decisions' reasons, clocks and owners. For people inside."""
+        if not is_name(ticket):
+            return None
+        notices = await self._rows(sql.NOTICES, ticket=ticket)
+        steps = await self._rows(sql.STEPS, ticket=ticket)
+        if not steps and not notices:
+            return None
+        lines = [
+            timeline.line(row.type, row.at, msgspec.json.decode(row.said))
+            for row in (*notices, *steps)
+            if row.said is not None
+        ]
+        return [TimelineLine(**msgspec.structs.asdict(line)) for line in timeline.in_order(lines)]
+
+    # -- rows
+
+    async def _rows(self, statement: TextClause, **given: Any) -> Sequence[Any]:
+        async with self._engine.connect() as connection:
+            return (await connection.execute(statement, given)).all()
+
+    def _queued(self, row: Any, terms: Terms, principal: str, now: datetime) -> QueuedTicket:
+        ledger = _ledger.decode(row.state)
+        fields = terms.fields(principal)
+        view = context.view(Texts(row.normalized, row.classified), fields)
+        owner, transfer = ledger.owner, ledger.transfer
+        return QueuedTicket(
+            ticket=row.ticket,
+            title=view.title,
+            priority=view.priority,
+            category=view.category,
+            status=ledger.status,
+            owner="" if owner is None else owner.owner,
+            since=now if owner is None else owner.since,
+            due_at=row.due_at,
+            clocks=[_left(context.clock_at(clock, self._book, now)) for clock in ledger.clocks.values()],
+            transfer=None if transfer is None or principal != INTERNAL else transfer.id,
+        )
+
+    def _brief_line(self, row: Any, terms: Terms, principal: str, now: datetime) -> BriefLine:
+        queued = self._queued(row, terms, principal, now)
+        ledger = _ledger.decode(row.state)
+        mine = [past for past in ledger.past if principal in (INTERNAL, past.principal)]
+        transfer = ledger.transfer if principal == INTERNAL else None
+        added = Texts(added=row.added).people_added()
+        return BriefLine(
+            **queued.model_dump(),
+            to_queue=None,
+            to=None,
+            outcome=None,
+            tried=[f"{past.queue}: {past.ending}" + (f", {past.reason}" if past.reason else "") for past in mine],
+            steps=[step.text for step in added.steps if principal in (INTERNAL, step.principal)],
+            question=transfer.question if transfer is not None else "",
+        )
+
+
+def _may_ask(terms: Terms, queue: str, principal: str) -> bool:
+    return queue in terms.agreement.queues and principal in (INTERNAL, terms.principal(queue))
+
+
+def _cursor(after: str | None) -> tuple[str, str]:
+    if after is None:
+        return _FIRST, ""
+    due, bar, ticket = after.partition("|")
+    if not bar or not is_name(ticket):
+        raise ValueError("`after` is what the page before gave as `next`")
+    if due != _NO_DEADLINE:
+        parse_instant(due)
+    return due, ticket
+
+
+def _transfer(row: Mapping[str, Any], principal: str) -> dict[str, Any]:
+    shown = {name: row[name] for name in OpenTransfer.model_fields}
+    if principal != INTERNAL:
+        shown |= {"sender": None, "sender_queue": None}
+    return shown
+
+
+def _open_transfer(ledger: Ledger, transfer: Transfer, principal: str) -> OpenTransfer:
+    offer = transfer.offer
+    inside = principal == INTERNAL
+    return OpenTransfer(
+        transfer_id=transfer.id,
+        ticket=ledger.ticket,
+        cause=transfer.cause,
+        status=transfer.status,
+        attempt=transfer.attempt,
+        opened_at=transfer.opened_at,
+        sender=transfer.sender if inside else None,
+        sender_queue=transfer.sender_queue if inside else None,
+        queue=offer.queue if offer else transfer.destination.queue if transfer.destination else None,
+        receiver=offer.receiver if offer else None,
+        digest=offer.digest if offer else None,
+        acknowledge_by=offer.acknowledge_by if offer else None,
+    )
+
+
+def _queue_seen(ledger: Ledger, principal: str, terms: Terms) -> str | None:
+    """The queue by which somebody sees a ticket: its contract cuts what is shown. None: they may not see it."""
+    owner, transfer = ledger.owner, ledger.transfer
+    if principal == INTERNAL:
+        return terms.agreement.routing.duty_queue
+    if transfer is not None and transfer.offer is not None and transfer.offer.principal == principal:
+        return transfer.offer.queue
+    if owner is not None and owner.queue is not None and owner.transfer_id is not None:
+        held = any(
+            (past.transfer_id, past.principal, past.ending) == (owner.transfer_id, principal, "accepted")
+            for past in ledger.past
+        )
+        if held:
+            return owner.queue
+    return None
+
+
+def _package(body: bytes | None, terms: Terms, principal: str) -> dict[str, Any] | None:
+    """A package as it was offered. What a contract no longer allows is not shown again."""
+    if body is None:
+        return None
+    package: dict[str, Any] = msgspec.json.decode(body)
+    fields = terms.fields(principal)
+    if fields is not None:
+        content = msgspec.json.decode(body, type=ContextPackage)
+        package["view"] = {name: said for name, said in package["view"].items() if name in fields}
+        package["classification"] = {name: said for name, said in content.classification.items() if name in fields}
+    return package
+
+
+def _left(state: Any) -> ClockLeft:
+    return ClockLeft(
+        clock=state.clock,
+        policy=state.policy,
+        running=state.running,
+        deadline=state.deadline,
+        goal_seconds=state.goal_seconds,
+        left_seconds=state.goal_seconds - state.elapsed_seconds,
+    )
