@@ -8,6 +8,10 @@ from pathlib import Path
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from ticket_runtime.topics import partition_counts
 
 
 class RecordedError(ValueError):
@@ -44,11 +48,23 @@ def from_directory(directory: Path, topics: Iterable[str]) -> Iterator[Recorded]
 
 
 def from_broker(bootstrap: str, prefix: str, topics: Iterable[str]) -> list[Recorded]:
-    """All committed records of these topics up to their present end, by partition and offset."""
-    return asyncio.run(_read(bootstrap, prefix, list(topics)))
+    """All committed records of these topics up to their present end, by partition and offset. RecordedError when the
+    broker does not answer, or has none of them."""
+    try:
+        return asyncio.run(_read(bootstrap, prefix, list(topics)))
+    except KafkaError as error:
+        raise RecordedError(f"no answer from the broker at {bootstrap} ({error}); is the desk running?") from error
 
 
 async def _read(bootstrap: str, prefix: str, topics: list[str]) -> list[Recorded]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        counts = await partition_counts(admin, [prefix + topic for topic in topics])
+    finally:
+        await admin.close()
+    if not counts:
+        raise RecordedError(f"the broker at {bootstrap} has no topics {prefix}{topics[0]} …; give the desk's --prefix")
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         isolation_level="read_committed",
@@ -59,18 +75,15 @@ async def _read(bootstrap: str, prefix: str, topics: list[str]) -> list[Recorded
     await consumer.start()
     found: list[Recorded] = []
     try:
-        existing = await consumer.topics()
         for topic in topics:
-            if prefix + topic in existing:
-                found += await _topic(consumer, prefix, topic)
+            if count := counts.get(prefix + topic):
+                found += await _topic(consumer, topic, [TopicPartition(prefix + topic, n) for n in range(count)])
     finally:
         await consumer.stop()
     return found
 
 
-async def _topic(consumer: AIOKafkaConsumer, prefix: str, topic: str) -> list[Recorded]:
-    name = prefix + topic
-    partitions = [TopicPartition(name, number) for number in sorted(consumer.partitions_for_topic(name) or ())]
+async def _topic(consumer: AIOKafkaConsumer, topic: str, partitions: list[TopicPartition]) -> list[Recorded]:
     consumer.assign(partitions)
     ends = await consumer.end_offsets(partitions)
     await consumer.seek_to_beginning(*partitions)
