@@ -5,6 +5,7 @@ Instants are integer unix seconds (UTC), amounts are real seconds. `compile_cale
 """
 
 from business_calendar.calendar import ALWAYS_OPEN, Calendar, Pauses, compile_calendar
+from business_calendar.free_days import check_icalendar, is_icalendar
 from business_calendar.local_days import Day
 from business_calendar.spec import CalendarError, CalendarSpec, CountryHolidays, spec_from
 from business_calendar.zones import OffsetChange, format_instant, local_time, offset_changes, parse_instant, zone
@@ -18,8 +19,10 @@ __all__ = [
     "Day",
     "OffsetChange",
     "Pauses",
+    "check_icalendar",
     "compile_calendar",
     "format_instant",
+    "is_icalendar",
     "local_time",
     "offset_changes",
     "parse_instant",

@@ -44,7 +44,7 @@ class FreeDays:
         if isinstance(entry, CountryHolidays):
             _country_year(entry, 2000, where)  # refuses a country or subdivision that is not known
             self._countries.append(entry)
-        elif isinstance(entry, str) and entry.lstrip().upper().startswith("BEGIN:VCALENDAR"):
+        elif isinstance(entry, str) and is_icalendar(entry):
             self._events.extend(_free_events(entry, where))
         else:
             date = parse_date(entry, where)
@@ -96,6 +96,19 @@ class _FreeEvent(NamedTuple):
             while day <= last and (day - begin.date()).days < self.days:
                 yield day
                 day += _A_DAY
+
+
+def is_icalendar(entry: str) -> bool:
+    """Whether a holiday is given as the text of an iCalendar file, and not as a date."""
+    return entry.lstrip().upper().startswith("BEGIN:VCALENDAR")
+
+
+def check_icalendar(text: str, where: str) -> None:
+    """CalendarError, naming `where`, unless the text can be a calendar's holidays."""
+    if not is_icalendar(text):
+        raise CalendarError(f"{where}: not an iCalendar text; it begins with BEGIN:VCALENDAR")
+    for event in _free_events(text, where):
+        next(event.dates(2000), None)
 
 
 def _free_events(text: str, where: str) -> Iterator[_FreeEvent]:

@@ -42,6 +42,8 @@ class ClockInputs(msgspec.Struct, frozen=True, kw_only=True):
     """All that fixes a clock's deadline. started_at, segments in UTC.
 
     pauses: [from, until] in order; the last may be open (until None). calendar: its name in the agreement.
+    goal_seconds: working time. goal_business_days: the goal as agreed, where it is the end of so many business days:
+    `goal_seconds` is then the working time from `started_at` to that end.
     cause: ce_id of the event, or None for what fell due by itself. not_before: when the desk learnt that this
     generation began or went on; nothing was due earlier, so `due_at` is the later of this and of the threshold's
     instant.
@@ -53,6 +55,7 @@ class ClockInputs(msgspec.Struct, frozen=True, kw_only=True):
     calendar: str | None
     cause: str | None = None
     not_before: Instant | None = None
+    goal_business_days: int | None = None
 
 
 class ClockEvent(Decision, frozen=True, kw_only=True):

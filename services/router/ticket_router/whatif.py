@@ -13,8 +13,10 @@ from typing import Final, Protocol
 
 import msgspec
 
+from business_calendar import ALWAYS_OPEN
 from ticket_contracts import topics
 from ticket_contracts.agreement import Condition, Published, matches
+from ticket_contracts.agreement.calendars import budget
 from ticket_contracts.classification import TicketClassified
 from ticket_contracts.cloudevents import Event
 from ticket_contracts.routing import TicketFacts, TicketRouted
@@ -203,11 +205,12 @@ def _at_risk(policy: Policy, plan: QueuePlan, facts: TicketFacts, at: dt.datetim
     for rules in agreement.sla.values():
         if rules.clock != "resolution" or not holds(rules.when):
             continue
-        goal = next((goal.seconds for goal in rules.goals if holds(goal.when)), None)
+        goal = next((goal for goal in rules.goals if holds(goal.when)), None)
         if goal is None:
             continue
         begun = second - facts.age_seconds
-        deadline = begun + goal if rules.calendar is None else policy.calendars[rules.calendar].add(begun, goal)
+        calendar = policy.calendars[rules.calendar] if rules.calendar is not None else ALWAYS_OPEN
+        deadline = calendar.add(begun, budget(goal, begun, calendar))
         if deadline <= second or plan.open_seconds(second, deadline) < _LITTLE:
             return True
     return False

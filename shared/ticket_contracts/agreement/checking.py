@@ -6,12 +6,12 @@ from __future__ import annotations
 import difflib
 import typing
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from business_calendar import Calendar, CalendarError, compile_calendar
-from ticket_contracts.agreement.calendars import calendar_spec
+from ticket_contracts.agreement.calendars import budget, calendar_spec
 from ticket_contracts.agreement.conditions import Condition
-from ticket_contracts.agreement.model import Agreement, Category, ClassificationRule, Goal, RoutingRule
+from ticket_contracts.agreement.model import Agreement, Category, ClassificationRule, Goal, Policy, RoutingRule
 from ticket_contracts.agreement.problems import Finding, Path
 from ticket_contracts.routing import TicketView
 from ticket_contracts.tickets import Channel, Kind, Status
@@ -25,6 +25,8 @@ INTERNAL = "internal"
 """The principal of `replies.internal`: no partner may have its name."""
 
 _PARTS = frozenset(ContextPackage.__struct_fields__) | {f"view.{name}" for name in TicketView.__struct_fields__}
+_LONG = 10**12
+_FAR_AHEAD = 4_102_444_800  # 2100: a calendar that still gives the goal then gives it to every ticket before
 _PRIORITIES = ("P1", "P2", "P3", "P4", "P5")
 _WORDS: dict[str, Sequence[str]] = {
     "kind": typing.get_args(Kind),
@@ -51,7 +53,7 @@ def _findings(agreement: Agreement) -> Iterator[Finding]:
     yield from _partners(agreement)
     yield from _queues(agreement, calendars)
     yield from _routing(agreement)
-    yield from _policies(agreement)
+    yield from _policies(agreement, calendars)
     yield from _transfers(agreement)
 
 
@@ -356,7 +358,7 @@ def _routing(agreement: Agreement) -> Iterator[Finding]:
     yield from _unreachable(agreement, (*path, "rules"), routing.rules)
 
 
-def _policies(agreement: Agreement) -> Iterator[Finding]:
+def _policies(agreement: Agreement, calendars: Mapping[str, Calendar]) -> Iterator[Finding]:
     for name, policy in agreement.sla.items():
         path: Path = ("sla", name)
         if policy.calendar is not None and policy.calendar not in agreement.calendars:
@@ -364,8 +366,9 @@ def _policies(agreement: Agreement) -> Iterator[Finding]:
         yield from _condition(agreement, (*path, "when"), policy.when)
         for number, goal in enumerate(policy.goals):
             yield from _condition(agreement, (*path, "goals", number, "when"), goal.when)
+            yield from _goal((*path, "goals", number), goal, policy, calendars)
         yield from _unreachable(agreement, (*path, "goals"), policy.goals)
-        shortest = min(goal.seconds for goal in policy.goals)
+        shortest = min((goal.seconds for goal in policy.goals if goal.seconds is not None), default=_LONG)
         for number, threshold in enumerate(policy.warn):
             here = (*path, "warn", number) if "warn" in policy.model_fields_set else path
             if (threshold.left_seconds is None) == (threshold.used_share is None):
@@ -381,6 +384,27 @@ def _policies(agreement: Agreement) -> Iterator[Finding]:
         for status in sorted(set(policy.pause_on) & set(policy.stop_on)):
             yield Finding(
                 (*path, "pause_on"), f"{status} both pauses and stops this clock", "keep it in one of the two"
+            )
+
+
+def _goal(path: Path, goal: Goal, policy: Policy, calendars: Mapping[str, Calendar]) -> Iterator[Finding]:
+    if (goal.seconds is None) == (goal.business_days is None):
+        yield Finding(path, "a goal needs one measure", "give `seconds` or `business_days`, not both")
+        return
+    if goal.business_days is not None and policy.calendar is None:
+        yield Finding(
+            (*path, "business_days"), "business days are those of a calendar", "name a `calendar`, or write `seconds`"
+        )
+        return
+    calendar = calendars.get(policy.calendar or "")
+    if calendar is not None:
+        try:
+            calendar.add(_FAR_AHEAD, budget(goal, _FAR_AHEAD, calendar))
+        except CalendarError:
+            yield Finding(
+                path,
+                f"the calendar {policy.calendar} opens too seldom for this goal",
+                "give it hours on weekdays, or write a smaller goal",
             )
 
 

@@ -15,6 +15,7 @@ Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
 Priority = Literal["P1", "P2", "P3", "P4", "P5"]
 Clock = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+_TEN_YEARS = 315_360_000
 SupportModel = Literal["internal", "partner", "automation"]
 
 
@@ -102,12 +103,15 @@ class NamedHolidays(Strict):
 
 class WorkingTime(Strict):
     """A calendar. hours: weekday -> windows; a window that ends before it begins runs past midnight.
-    holidays: `YYYY-MM-DD` or, each year, `MM-DD`. special: a day with hours of its own (none: closed)."""
+    holidays: `YYYY-MM-DD` or, each year, `MM-DD`. icalendar: texts of iCalendar files, whose all-day events are
+    holidays; in a document on disk also the files' names, beside it. special: a day with hours of its own (none:
+    closed)."""
 
     zone: str
     hours: dict[Weekday, list[tuple[Clock, Clock]]]
     holidays: list[str] = []
     public_holidays: list[NamedHolidays] = []
+    icalendar: list[str] = []
     special: dict[str, list[tuple[Clock, Clock]]] = {}
 
 
@@ -208,8 +212,13 @@ class Threshold(Strict):
 
 
 class Goal(Strict):
+    """How long a clock may run, in one of two measures. seconds: of working time. business_days: to the end of so many
+    business days of the calendar after that of the start (1: "the end of the next business day"; 0: of the day itself,
+    or of the next when that is over or none), whatever number of hours these have."""
+
     when: Condition = Condition()
-    seconds: int = Field(gt=0)
+    seconds: int | None = Field(default=None, gt=0, le=_TEN_YEARS)
+    business_days: int | None = Field(default=None, ge=0, le=1_000)
 
 
 class Policy(Strict):

@@ -3,11 +3,15 @@
 The YAML read here is the safe middle of the language: words mean what they say. `on`, `off`, `yes` and `no` are text,
 `22:00` is a time of day and not 1320, `2025-12-24` is a date as written; only `true` and `false` are truth values. A
 key may stand once. Anchors, aliases and merge keys (`<<`) are understood, tags are not.
+
+A calendar may name iCalendar files that lie beside the document. Their text becomes part of the agreement, so that what
+is signed, and its digest, hold the holidays themselves and not the name of a file that may change.
 """
 
 from __future__ import annotations
 
 import difflib
+import pathlib
 import re
 import types
 import typing
@@ -18,6 +22,7 @@ import msgspec
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from business_calendar import CalendarError, check_icalendar, is_icalendar
 from ticket_contracts.agreement.checking import check
 from ticket_contracts.agreement.model import Agreement
 from ticket_contracts.agreement.problems import AgreementError, Finding, Path, Problem, dotted
@@ -26,6 +31,8 @@ __all__ = ["AgreementError", "Problem", "read_agreement"]
 
 _MOST_NODES = 200_000
 """Aliases of aliases can spell a document of any size in a few lines."""
+_LARGEST_ICALENDAR = 256 * 1024
+"""The agreement is one record of a topic, and every service reads it whole."""
 _MERGE = "tag:yaml.org,2002:merge"
 _WORDS_OF_YAML = re.compile(r"^(?:yes|no|on|off|y|n)$", re.IGNORECASE)
 
@@ -37,6 +44,7 @@ def read_agreement(text: str, file: str) -> Agreement:
     right.
     """
     document = _parse(text, file)
+    _take_in_files(document)
     try:
         # JSON, since pydantic's strict mode then takes lists for tuples and text for the keys of a mapping.
         agreement = Agreement.model_validate_json(msgspec.json.encode(document.data), strict=True)
@@ -182,6 +190,51 @@ class _Document:
                 else:
                     found.append(given)
         return found
+
+
+def _take_in_files(document: _Document) -> None:
+    """Puts the text of each iCalendar file in the place of its name. Raises AgreementError naming the places."""
+    calendars = document.data.get("calendars")
+    problems = []
+    for name, calendar in calendars.items() if isinstance(calendars, dict) else ():
+        entries = calendar.get("icalendar") if isinstance(calendar, dict) else None
+        if not isinstance(entries, list):
+            continue  # the form's fault, said there, as what is no text in the list
+        for number, entry in enumerate(entries):
+            if not isinstance(entry, str):
+                continue
+            try:
+                entries[number] = _icalendar(entry, document.file)
+            except CalendarError as error:
+                what, _, remedy = str(error).partition("; ")
+                path = ("calendars", name, "icalendar", number)
+                problems.append(document.problem(Finding(path, what, remedy or "mend this file")))
+    if problems:
+        raise AgreementError(problems)
+
+
+def _icalendar(entry: str, file: str) -> str:
+    """The text that an entry is, or names; CalendarError when it cannot be read or is no iCalendar text of holidays."""
+    if is_icalendar(entry):
+        check_icalendar(entry, "this text")
+        return entry
+    named = pathlib.PurePosixPath(entry)
+    if named.suffix != ".ics" or named.is_absolute() or ".." in named.parts:
+        raise CalendarError(
+            f"{entry!r} is not a file beside the document; write its name, as company-holidays.ics, or the text itself"
+        )
+    path = pathlib.Path(file).parent / named
+    try:
+        if path.stat().st_size > _LARGEST_ICALENDAR:
+            raise CalendarError(f"{path} is larger than {_LARGEST_ICALENDAR // 1024} KB; keep the holidays of it only")
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise CalendarError(f"{path} cannot be read ({error.strerror}); put the file beside the document") from None
+    except UnicodeDecodeError as error:
+        raise CalendarError(f"{path} is not UTF-8 ({error.reason}); save it as UTF-8") from None
+    text = "\n".join(text.splitlines())  # the same holidays have the same digest, whatever ends the file's lines
+    check_icalendar(text, str(path))
+    return text
 
 
 def _parse(text: str, file: str) -> _Document:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from business_calendar import parse_instant
 from ticket_contracts.agreement import Agreement, digest
+from ticket_contracts.agreement.calendars import compile_calendars
 from ticket_contracts.agreement.reading import AgreementError, Problem, read_agreement
 
 DOCUMENTS = Path(__file__).parents[3] / "deploy" / "agreements"
@@ -204,3 +207,66 @@ def test_the_version_is_the_contents_and_not_the_spellings() -> None:
     same = SMALL.replace("[{name: Company, side: company}]", "\n  - side: company\n    name: Company") + "# a remark\n"
     assert digest(read_agreement(SMALL, "a.yaml")) == digest(read_agreement(same, "b.yaml"))
     assert digest(read_agreement(SMALL, "a.yaml")) != digest(read_agreement(mended("7200", "7201"), "a.yaml"))
+
+
+CLOSED = """BEGIN:VCALENDAR
+VERSION:2.0
+PRODID:-//A small desk//EN
+BEGIN:VEVENT
+UID:1@small.example
+DTSTAMP:20250101T000000Z
+DTSTART;VALUE=DATE:20260302
+SUMMARY:Works outing
+END:VEVENT
+END:VCALENDAR
+"""
+
+
+def with_file(name: str) -> str:
+    return mended("    hours: {mon:", f"    icalendar: [{name}]\n    hours: {{mon:")
+
+
+def test_the_holidays_of_an_icalendar_file_become_part_of_what_is_signed(tmp_path: Path) -> None:
+    (tmp_path / "closed.ics").write_bytes(CLOSED.replace("\n", "\r\n").encode("utf-8-sig"))
+    agreement = read_agreement(with_file("closed.ics"), str(tmp_path / "desk.yaml"))
+    office = compile_calendars(agreement)["office"]
+    outing = parse_instant("2026-03-02T10:00", office.zone)
+    assert not office.is_open(outing)
+    assert office.is_open(outing + 7 * 86_400)
+    assert [day.holiday for day in office.days(outing, 1)] == ["Works outing"]
+
+    # Published, it needs no file; and the digest is that of the holidays, however the file came by them.
+    (tmp_path / "closed.ics").write_text(CLOSED)
+    assert digest(read_agreement(with_file("closed.ics"), str(tmp_path / "desk.yaml"))) == digest(agreement)
+    text = agreement.calendars["office"].icalendar[0]
+    quoted = with_file("text").replace("[text]", msgspec.json.encode([text]).decode())
+    assert digest(read_agreement(quoted, "elsewhere.yaml")) == digest(agreement)
+    (tmp_path / "closed.ics").write_text(CLOSED.replace("20260302", "20260309"))
+    assert digest(read_agreement(with_file("closed.ics"), str(tmp_path / "desk.yaml"))) != digest(agreement)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        ("gone.ics", None, "cannot be read (No such file"),
+        ("../../etc/passwd.ics", None, "not a file beside the document"),
+        ("/etc/holidays.ics", None, "not a file beside the document"),
+        ("holidays.txt", None, "not a file beside the document"),
+        ("some.ics", b"not a calendar", "not an iCalendar text"),
+        ("some.ics", b"\xff\xfe", "not UTF-8"),
+        ("some.ics", CLOSED.replace(";VALUE=DATE:20260302", ":20260302T090000").encode(), "lasts hours"),
+        ("some.ics", b"BEGIN:VCALENDAR\nEND:VCALENDAR", "holds no event"),
+        ("some.ics", b" " * 300_000, "larger than 256 KB"),
+    ],
+)
+def test_an_icalendar_file_that_cannot_be_used_is_named(
+    tmp_path: Path, name: str, content: bytes | None, what: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(AgreementError) as caught:
+        read_agreement(with_file(name), str(tmp_path / "desk.yaml"))
+    [problem] = caught.value.problems
+    assert (problem.line, problem.path) == (15, "calendars.office.icalendar[0]")
+    assert what in problem.what
+    assert problem.remedy

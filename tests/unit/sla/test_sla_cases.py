@@ -436,6 +436,75 @@ def test_transfer_offer_clock_is_of_the_group_that_was_offered() -> None:
     assert (desk.last(clock).queue, desk.last(clock).transfer_id) == ("partner_line", "t1")
 
 
+_NEXT_DAY = {
+    "r": {
+        "clock": "resolution",
+        "calendar": "nine_to_five",
+        "goals": [
+            {"when": {"priority": ["P1"]}, "business_days": 0},
+            {"when": {"priority": ["P3"]}, "business_days": 1},
+            {"seconds": 40 * HOUR},
+        ],
+        "warn": [{"left_seconds": 900}, {"used_share": 0.5}],
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("opened", "due"),
+    [
+        ("09:00", "Tue 17:00"),
+        ("16:59:59", "Tue 17:00"),
+        ("17:00", "Tue 17:00"),
+        ("Fri 12:00", "Mon+ 17:00"),
+        ("Sat 12:00", "Mon+ 17:00"),
+    ],
+)
+def test_the_end_of_the_next_business_day_is_no_number_of_hours(opened: str, due: str) -> None:
+    desk = Desk(agreement(_NEXT_DAY))
+    desk.open(opened)
+    assert desk.deadline() == due
+    inputs = desk.last().inputs
+    assert inputs is not None
+    assert inputs.goal_business_days == 1
+    desk.fire("Fri+ 17:00")
+    assert desk.said()[-1] == ("breached", due)
+
+
+def test_the_end_of_the_next_business_day_skips_a_holiday_and_follows_the_clocks() -> None:
+    # The clocks of Berlin go forward on Sunday 29 March; Tuesday has hours of its own, Monday is off.
+    berlin = {
+        "zone": "Europe/Berlin",
+        "hours": {d: [["09:00", "17:00"]] for d in ("mon", "tue", "wed", "thu", "fri")},
+        "holidays": ["2026-03-30"],
+        "special": {"2026-03-31": [["09:00", "12:00"]]},
+    }
+    desk = Desk(agreement({"r": {**_NEXT_DAY["r"], "calendar": "berlin"}}, berlin=berlin))
+    desk.open("Fri+++ 10:00")
+    assert desk.deadline() == "Tue++++ 10:00"  # noon in Berlin, in summer two hours ahead
+
+
+def test_waiting_moves_the_end_of_a_business_day_by_the_working_time_waited() -> None:
+    desk = Desk(agreement(_NEXT_DAY))
+    desk.open("12:00")
+    desk.ticket("16:00", status="pending_customer")
+    desk.ticket("Tue 10:00", status="open")
+    assert desk.deadline() == "Wed 11:00"
+
+
+def test_a_goal_in_business_days_warns_as_any_other_and_counts_from_creation_when_it_changes() -> None:
+    desk = Desk(agreement(_NEXT_DAY))
+    desk.open("15:00")
+    desk.fire("Tue 14:00")
+    assert desk.said() == [("started", "15:00"), ("warned", "Tue 12:00")]  # 5 of the 10 hours to Tuesday's end
+    desk.classify("Tue 15:00", "P1")
+    assert (desk.deadline(), desk.last().generation) == ("17:00", 2)
+    desk.fire("Tue 15:00")
+    assert desk.said()[3:] == [("warned", "Tue 15:00"), ("warned", "Tue 15:00"), ("breached", "Tue 15:00")]
+    desk.ticket("Tue 15:10", group="A")  # nothing of the goal changes by itself
+    assert len(desk.said()) == 6
+
+
 def test_a_clock_may_begin_with_a_status_of_its_own() -> None:
     desk = Desk(agreement({"r": resolution(2 * HOUR, start_on=["open"])}))
     desk.open("09:00", status="new")

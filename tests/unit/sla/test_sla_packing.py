@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hypothesis.strategies as st
+import msgspec
 from hypothesis import given
 
 from sla_monitor.domain.packing import Packing, due_of
-from sla_monitor.domain.state import FIELDS, Entry, Origin, Ticket
+from sla_monitor.domain.state import FIELDS, Clock, Entry, Origin, Ticket
 from unit.sla.sla_desk import HOUR, TICKET, Desk, agreement, resolution
 
 STATUS, GROUP = FIELDS.index("status"), FIELDS.index("group")
@@ -61,3 +62,22 @@ def test_words_are_in_the_changelog_with_the_first_ticket_that_has_them() -> Non
     ticket = desk.work.ticket(TICKET)
     assert ticket is not None
     assert "network operations" in ticket.history[0].delta
+
+
+def test_what_an_older_monitor_stored_is_still_read() -> None:
+    """Its clocks end before the fields that came later: an array that is too short has their defaults."""
+    desk = Desk(agreement({"r": resolution(2 * HOUR)}))
+    desk.open("09:00")
+    desk.fire("10:50")
+    ticket = desk.work.ticket(TICKET)
+    [packed] = [value for key, value in desk.out.stored.items() if key == TICKET.encode()]
+    old = msgspec.msgpack.decode(packed)
+    clocks = old[Ticket.__struct_fields__.index("clocks")]
+    for clock in clocks:
+        del clock[Clock.__struct_fields__.index("queue") + 1 :]
+    assert len(clocks) == 1
+    desk.out.stored[TICKET.encode()] = msgspec.msgpack.encode(old)
+    desk.restart()
+    assert desk.work.ticket(TICKET) == ticket
+    desk.fire("11:00")
+    assert desk.said()[-1] == ("breached", "11:00")

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from sla_monitor.domain.rules import KINDS, WALL, Choice, Rulebook, Rules, Terms
 from sla_monitor.domain.state import Base, Clock, Entry, Notice, Origin, Phase, Standing, Ticket, Waiting
+from ticket_contracts.agreement.calendars import budget
 from ticket_contracts.cloudevents import ce_id
 from ticket_contracts.ids import split_ticket_id
 from ticket_contracts.sla import ClockEvent, ClockInputs, ClockState, Occurrence
@@ -139,7 +140,7 @@ class Course:
             self._move(clock, terms, phase, at, decided_us)
 
     def _differs(self, clock: Clock, own: Terms, choice: Choice, terms: Terms) -> bool:
-        if (choice.policy, choice.goal) != (clock.policy, clock.goal):
+        if choice.policy != clock.policy or budget(choice.goal, clock.started, terms.calendar) != clock.goal:
             return True
         return terms is not own and not terms.counts_as(own)
 
@@ -170,13 +171,14 @@ class Course:
             version=rules.version,
             generation=before.generation + 1 if before is not None else 1,
             sequence=before.sequence if before is not None else 0,
-            goal=choice.goal,
+            goal=budget(choice.goal, start, terms.calendar),
             started=start,
             floor=at,
             known=seconds_up(decided_us),
             phase=phase,
             pauses=pauses,
             said=before.said if before is not None else [],
+            business_days=choice.goal.business_days,
         )
         clock = self.say("started", scheduled(clock, terms), decided_us)
         if phase is Phase.PAUSE:
@@ -291,6 +293,7 @@ class Course:
                     *([(instant(clock.pauses[-1]), None)] if paused else []),
                 ],
                 goal_seconds=clock.goal,
+                goal_business_days=clock.business_days,
                 calendar=self._terms(clock).calendar_name,
                 cause=self.cause if notice is None else None,
                 not_before=instant(clock.known),

@@ -42,6 +42,7 @@ class ClockExplained(msgspec.Struct, frozen=True):
     calendar: str | None
     generation: int
     goal_seconds: int
+    goal_business_days: int | None
     started_at: Instant
     elapsed_seconds: int
     left_seconds: int
@@ -87,6 +88,7 @@ def _clock(clock: Clock, standing: Standing, as_of: int, book: Rulebook) -> Cloc
         calendar=terms.calendar_name,
         generation=clock.generation,
         goal_seconds=clock.goal,
+        goal_business_days=clock.business_days,
         started_at=instant(clock.started),
         elapsed_seconds=elapsed,
         left_seconds=clock.goal - elapsed,
@@ -168,10 +170,13 @@ def as_text(found: TicketExplained) -> str:
 def _clock_lines(clock: ClockExplained) -> list[str]:
     due = f", due {_text(clock.deadline)}" if clock.deadline is not None else ""
     used, left = _amount(clock.elapsed_seconds), _amount(clock.left_seconds)
+    goal = _amount(clock.goal_seconds)
+    if clock.goal_business_days is not None:
+        goal = f"{_days(clock.goal_business_days)} ({goal})"
     lines = [
         f"{clock.clock} #{clock.generation}: {clock.state}",
         f"  policy {clock.policy}, agreement {clock.agreement_version}, calendar {clock.calendar or ALWAYS}",
-        f"  goal {_amount(clock.goal_seconds)}, used {used}, left {left}{due}",
+        f"  goal {goal}, used {used}, left {left}{due}",
     ]
     for segment in clock.segments:
         counted = _amount(segment.counted) if segment.counted else "-"
@@ -187,6 +192,12 @@ def _clock_lines(clock: ClockExplained) -> list[str]:
 
 def _text(at: datetime) -> str:
     return at.strftime("%a %Y-%m-%d %H:%M:%SZ")
+
+
+def _days(count: int) -> str:
+    if count == 0:
+        return "end of the business day"
+    return "end of the next business day" if count == 1 else f"end of business day {count} after"
 
 
 def _amount(seconds: int) -> str:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from business_calendar import Calendar
 from ticket_contracts.agreement import Agreement
+from ticket_contracts.agreement.calendars import budget
 from ticket_contracts.agreement.model import Policy
 from ticket_contracts.sla import ClockEvent, ClockInputs
 
@@ -23,10 +24,10 @@ def differences(event: ClockEvent, agreement: Agreement, calendars: Mapping[str,
     if inputs is None:
         return [f"{event.occurrence} records no inputs"]
     found: list[str] = []
-    policy = _policy(event, inputs, agreement, found)
     calendar = calendars.get(inputs.calendar) if inputs.calendar is not None else None
     if inputs.calendar is not None and calendar is None:
-        return [*found, f"the agreement has no calendar {inputs.calendar}"]
+        return [f"the agreement has no calendar {inputs.calendar}"]
+    policy = _policy(event, inputs, agreement, calendar, found)
     counts = not inputs.pauses or inputs.pauses[-1][1] is not None
     deadline = _after(calendar, inputs, inputs.goal_seconds)
     if event.deadline != deadline and (event.deadline is not None or _shows_deadline(event, counts)):
@@ -42,7 +43,9 @@ def differences(event: ClockEvent, agreement: Agreement, calendars: Mapping[str,
     return found
 
 
-def _policy(event: ClockEvent, inputs: ClockInputs, agreement: Agreement, found: list[str]) -> Policy | None:
+def _policy(
+    event: ClockEvent, inputs: ClockInputs, agreement: Agreement, calendar: Calendar | None, found: list[str]
+) -> Policy | None:
     kind = event.clock.partition(":")[0]
     if kind not in ON_TICKETS:
         if kind == "transfer" and inputs.goal_seconds != agreement.transfers.total_seconds:
@@ -52,10 +55,13 @@ def _policy(event: ClockEvent, inputs: ClockInputs, agreement: Agreement, found:
     if policy is None or policy.clock != kind:
         found.append(f"the agreement has no policy {event.rule} for {kind}")
         return None
-    if inputs.goal_seconds not in {goal.seconds for goal in policy.goals}:
-        found.append(f"goal {inputs.goal_seconds} s is none of {event.rule}")
     if inputs.calendar != policy.calendar:
         found.append(f"calendar {inputs.calendar}, agreed {policy.calendar}")
+        return policy
+    start = _seconds(inputs.started_at)
+    goals = {(budget(goal, start, calendar), goal.business_days) for goal in policy.goals}
+    if (inputs.goal_seconds, inputs.goal_business_days) not in goals:
+        found.append(f"goal {inputs.goal_seconds} s is none of {event.rule}")
     return policy
 
 

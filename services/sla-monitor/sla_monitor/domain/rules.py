@@ -15,7 +15,7 @@ from business_calendar import ALWAYS_OPEN, Calendar
 from business_calendar.calendar import Pauses
 from sla_monitor.domain.state import Facts, Phase, Standing
 from ticket_contracts.agreement import Agreement, Condition, matches
-from ticket_contracts.agreement.model import Policy
+from ticket_contracts.agreement.model import Goal, Policy
 from ticket_contracts.agreement.model import Threshold as AgreedThreshold
 from ticket_contracts.routing import TicketFacts
 from ticket_contracts.tickets import ENDED
@@ -138,10 +138,10 @@ WALL = Terms(calendar=ALWAYS_OPEN)
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """The policy and the goal that a ticket falls under. goal: seconds."""
+    """The policy and the goal that a ticket falls under."""
 
     policy: str
-    goal: int
+    goal: Goal
 
 
 class Rules:
@@ -190,7 +190,7 @@ class Rules:
 
         for name, policy in self._policies.items():
             if policy.clock not in chosen and holds(policy.when):
-                goal = next((goal.seconds for goal in policy.goals if holds(goal.when)), None)
+                goal = next((goal for goal in policy.goals if holds(goal.when)), None)
                 if goal is not None:
                     chosen[policy.clock] = Choice(name, goal)
         return chosen

@@ -151,6 +151,7 @@ class Clock(msgspec.Struct, frozen=True, array_like=True):
 
     floor: nothing of this generation is due before it: the later of the generation's beginning and the last resumption.
     known: when the desk learnt of that; what was due between the two is decided for this instant.
+    goal: seconds of working time; business_days: where it was agreed as so many of them, that number.
     pauses: from, until, from, until, ...; of odd length while it does not count. deadline, due (of the next notice): 0
     for none.
     """
@@ -170,6 +171,7 @@ class Clock(msgspec.Struct, frozen=True, array_like=True):
     due: int = 0
     said: list[Notice] = []
     queue: str | None = None
+    business_days: int | None = None
 
     @property
     def closed_pauses(self) -> list[tuple[int, int]]:
