@@ -39,11 +39,14 @@ class TicketFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RoutingInputs(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the decision used. loads: queue -> reserved tickets, of every queue it weighed.
+    """All that the decision used. loads: queue -> load, this ticket's own apart, of every queue it weighed, and
+    `queue/group` -> that of a group of its agents.
 
     taken: partner -> reservations [in the partner's own day, in its month, open now] for partners it weighed.
     tried: queues that were offered and did not take it. current: the queue it is leaving, when it leaves one.
-    overflowing: queues in overflow at that instant (a state with hysteresis).
+    overflowing: queues in overflow at that instant (a state with hysteresis). held: queues whose state of overflow had
+    changed so lately that it could not change again. oldest, waits: queue -> seconds that its oldest ticket has waited,
+    and that a newcomer is expected to wait, where its overflow asks for them.
     history: queues that had it, oldest first, for ping-pong.
     """
 
@@ -55,6 +58,9 @@ class RoutingInputs(msgspec.Struct, frozen=True, kw_only=True):
     overflowing: list[str] = []
     history: list[str] = []
     cause: str | None = None
+    held: list[str] = []
+    oldest: dict[str, int] = {}
+    waits: dict[str, int] = {}
 
 
 class TicketRouted(Decision, frozen=True, kw_only=True):
@@ -65,6 +71,8 @@ class TicketRouted(Decision, frozen=True, kw_only=True):
     one.
     owner_role: role of the agreement that owns tickets of this queue. support_model: internal, partner, automation.
     final: the escalation path's last step; the desk acknowledges for the duty owner of `owner_role`.
+    agent_group: of the queue's groups of agents the one in which it has a place, where it has groups.
+    waits: there is no room for it yet: it is to wait, and the queue's role owns it meanwhile.
     reason: one sentence for people. look_again_at: when the router will decide anew by itself (UTC), if so.
     """
 
@@ -80,6 +88,8 @@ class TicketRouted(Decision, frozen=True, kw_only=True):
     final: bool = False
     reason: str = ""
     look_again_at: Instant | None = None
+    agent_group: str | None = None
+    waits: bool = False
     inputs: RoutingInputs
 
     def identity(self) -> tuple[str | int, ...]:

@@ -1,9 +1,10 @@
 """The router's task: joins tickets with their classification, decides, answers handoff, and looks again by the hour.
 
-There is one for the whole desk, since loads and caps are one state. It keeps four kinds of records in its changelog:
+There is one for the whole desk, since loads and caps are one state. It keeps five kinds of records in its changelog:
 `t:<ticket>` what it knows of a ticket (keys and values, no text), `v:<ticket>` the newest normalized ticket as it came,
-for the notices of later decisions, until the ticket ends; `o:<queue>` that it overflows; `c:<partner>|<day>` how many
-reservations the partner was given on its own day. Loads follow from the tickets.
+for the notices of later decisions, until the ticket ends; `o:<queue>` whether it overflows and since when; `d:<queue>`
+when tickets last stopped waiting there, if its overflow asks for the rate; `c:<partner>|<day>` how many reservations
+the partner was given on its own day. Loads follow from the tickets. What has ended is forgotten after the agreed days.
 """
 
 from __future__ import annotations
@@ -32,20 +33,31 @@ from ticket_contracts.transfers import (
     TransferRequested,
     TransferWithdrawn,
 )
+from ticket_router.domain.deadlines import deadline
 from ticket_router.domain.decide import Outcome, Request, decide, look_again, routed, unmoved
-from ticket_router.domain.loads import Loads
-from ticket_router.domain.policy import Policies, Policy
-from ticket_router.domain.tickets import Reservation, TicketState
+from ticket_router.domain.loads import Loads, OverflowState
+from ticket_router.domain.places import NOWHERE, Holding
+from ticket_router.domain.policy import ABSTAINED, Policies, Policy
+from ticket_router.domain.tickets import Classified, Reservation, TicketState
 from ticket_router.domain.views import full_view, redacted
 from ticket_runtime.task import Outputs, Poison, Record
 
 _TICKET: Final = b"t:"
 _VIEW: Final = b"v:"
 _OVERFLOW: Final = b"o:"
+_EXITS: Final = b"d:"
 _TAKEN: Final = b"c:"
+_OVERFLOWS_AS_WRITTEN_ONCE: Final = b"1"
+_DAY: Final = 86_400
+_KEPT_DAYS: Final = 90
+"""For what ended before the day of its forgetting was written down."""
+_FORGOTTEN_AT_ONCE: Final = 2_000
+"""More than these wait for the next call, so that no transaction grows with a busy day."""
 
 _normalized: Final = msgspec.json.Decoder(TicketNormalized)
 _state: Final = msgspec.json.Decoder(TicketState)
+_overflow: Final = msgspec.json.Decoder(OverflowState)
+_instants: Final = msgspec.json.Decoder(list[int])
 _encode: Final = msgspec.json.Encoder().encode
 
 _Reader = msgspec.json.Decoder[Any]
@@ -91,10 +103,11 @@ class RouterWork:
         self._agreements = agreements
         self._policies = Policies()
         self._tickets: dict[str, TicketState] = {}
-        self._ended: dict[str, bytes] = {}  # encoded: most tickets are here, and few come back
+        self._ended: dict[str, tuple[int, bytes]] = {}  # day of forgetting, and encoded: many, and few come back
+        self._forget: dict[int, list[str]] = {}  # by day, with lazy deletion: `forget_on` is what counts
         self._views: dict[str, bytes] = {}
         self._due: list[tuple[dt.datetime, str]] = []  # with lazy deletion: a ticket's `look_at` is what counts
-        self._waiting: dict[str, set[str]] = {}  # queue -> tickets of the duty queue that wait for room there
+        self._waiting: dict[str, _Line] = {}  # queue -> tickets of the duty queue that wait for room there
         self._freed: set[str] = set()  # queues that lost load and have not been looked at since
         self.loads = Loads()
 
@@ -110,7 +123,15 @@ class RouterWork:
             else:
                 self._views[name] = value
         elif kind == _OVERFLOW:
-            self.loads.set_overflow(name, value is not None)
+            if value == _OVERFLOWS_AS_WRITTEN_ONCE:
+                self.loads.set_overflow(name, OverflowState(True))
+            else:
+                self.loads.set_overflow(name, None if value is None else _overflow.decode(value))
+        elif kind == _EXITS:
+            if value is None:
+                self.loads.exits.pop(name, None)
+            else:
+                self.loads.exits[name] = _instants.decode(value)
         elif kind == _TAKEN:
             partner, _, day = name.rpartition("|")
             self.loads.set_taken(partner, day, 0 if value is None else int(value))
@@ -119,16 +140,28 @@ class RouterWork:
 
     def _restore_ticket(self, ticket: str, value: bytes | None) -> None:
         before = self._tickets.pop(ticket, None)
+        self._ended.pop(ticket, None)
         state = TicketState() if value is None else _state.decode(value)
-        self._wait_for([] if before is None else before.waits_for, state.waits_for, ticket)
-        self.loads.move(before.holding if before is not None else (), state.holding)
-        if state.ended and value is not None:
-            self._ended[ticket] = value
-        elif value is not None:
+        self._wait_for([] if before is None else before.waits_for, ticket, state)
+        self.loads.move(ticket, NOWHERE if before is None else before.holding, state.holding)
+        if value is None:
+            return
+        if state.ended and state.forget_on is None:
+            state.keep_until(_KEPT_DAYS)
+        self._file(ticket, state, value)
+        if not state.ended and state.look_at is not None:
+            heapq.heappush(self._due, (state.look_at, ticket))
+
+    def _file(self, ticket: str, state: TicketState, value: bytes) -> None:
+        """Where a ticket's state is found, and when it is forgotten. value: the state encoded."""
+        if state.forget_on is not None:
+            self._forget.setdefault(state.forget_on, []).append(ticket)
+        if state.ended and state.forget_on is not None:
+            self._tickets.pop(ticket, None)
+            self._ended[ticket] = (state.forget_on, value)
+        else:
             self._ended.pop(ticket, None)
             self._tickets[ticket] = state
-            if state.look_at is not None:
-                heapq.heappush(self._due, (state.look_at, ticket))
 
     # -- messages
 
@@ -155,6 +188,8 @@ class RouterWork:
             case TicketNormalized():
                 changed = state.learn_ticket(event)
                 self._keep_view(ticket, None if state.ended else record.value, out)
+                if state.unclassified_for_good:
+                    state.assume(_assumed(policy))
             case TicketClassified():
                 changed = state.learn_classification(event)
             case TransferEvent():
@@ -163,17 +198,19 @@ class RouterWork:
                 if state.rests:
                     self._freed.update(state.waits_for)  # room may have come while it was on its way
         state.known_at = at
-        self._moved(before, state.holding, policy, out)
+        if state.classified is not None:
+            state.weight = policy.weight(state.classified.priority)
+        self._moved(ticket, before, state.holding, policy, at, out)
         self._decide_if_needed(ticket, state, policy, at, facts if changed else None, out)
-        self._wait_for(waited, state.waits_for, ticket)
-        self._keep(ticket, state, awaited, out)
+        self._wait_for(waited, ticket, state)
+        self._keep(ticket, state, awaited, policy, out)
         self._fill(policy, at, out)
 
     def _state_of(self, ticket: str) -> TicketState:
         state = self._tickets.get(ticket)
         if state is None:
             archived = self._ended.get(ticket)
-            state = TicketState() if archived is None else _state.decode(archived)
+            state = TicketState() if archived is None else _state.decode(archived[1])
         return state
 
     def _decide_if_needed(
@@ -220,10 +257,20 @@ class RouterWork:
             outcome = decide(request, policy, self.loads, at)
         queue = outcome.queue
         before = state.holding
+        second = int(at.timestamp())
+        waits_for = outcome.waits_for
         state.decided(
-            Reservation(queue=queue.name, purpose=request.purpose, cause=request.cause, transfer_id=transfer_id),
+            Reservation(
+                queue=queue.name,
+                purpose=request.purpose,
+                cause=request.cause,
+                transfer_id=transfer_id,
+                since=second,
+                group=outcome.agents,
+            ),
             outcome.look_again_at,
-            outcome.waits_for,
+            waits_for,
+            deadline(policy, queue.name, request.facts, second) if waits_for else None,
         )
         versions = (state.ticket_version, state.classification_version)
         decision = routed(
@@ -240,7 +287,7 @@ class RouterWork:
         view = full_view(_normalized.decode(self._views[ticket]), state.classified)
         if queue.contract is not None:
             view = redacted(view, queue.contract.fields)
-            day = queue.contract.days.day(int(at.timestamp()))
+            day = queue.contract.days.day(second)
             self._count(queue.contract.name, day, out)
         out.emit(
             topics.queue(queue.name),
@@ -257,11 +304,14 @@ class RouterWork:
                 agreement_version=policy.version,
             ),
         )
-        self._moved(before, state.holding, policy, out)
+        for name in outcome.inputs.loads:
+            self._settle(name, policy, second, out)
+        self._moved(ticket, before, state.holding, policy, at, out)
 
     # -- looking again
 
     def fire(self, now: dt.datetime, out: Outputs) -> None:
+        self._forget_until(int(now.timestamp()) // _DAY, out)
         due = self._due
         while due and due[0][0] <= now:
             at, ticket = heapq.heappop(due)
@@ -270,18 +320,40 @@ class RouterWork:
                 continue
             waited = state.waits_for
             self._look(ticket, state, out)
-            self._wait_for(waited, state.waits_for, ticket)
-            self._keep(ticket, state, None, out)
+            self._wait_for(waited, ticket, state)
+            self._keep(ticket, state, None, self._policy(at), out)
 
     def next_due(self) -> dt.datetime | None:
-        due = self._due
+        due, forget = self._due, min(self._forget, default=None)
+        then = None if forget is None else dt.datetime.fromtimestamp(forget * _DAY, dt.UTC)
         while due:
             at, ticket = due[0]
             state = self._tickets.get(ticket)
             if state is not None and state.look_at == at:
-                return at
+                return at if then is None else min(at, then)
             heapq.heappop(due)
-        return None
+        return then
+
+    def _forget_until(self, today: int, out: Outputs) -> None:
+        """What ended so long ago that nobody asks for it any more, and what never became a ticket."""
+        left = _FORGOTTEN_AT_ONCE
+        for day in sorted(day for day in self._forget if day <= today):
+            tickets = self._forget[day]
+            while tickets and left:
+                ticket, left = tickets.pop(), left - 1
+                archived, half = self._ended.get(ticket), self._tickets.get(ticket)
+                if archived is not None and archived[0] == day:
+                    del self._ended[ticket]
+                elif half is not None and half.forget_on == day:
+                    del self._tickets[ticket]
+                    self._wait_for(half.waits_for, ticket, None)
+                    self.loads.move(ticket, half.holding, NOWHERE)
+                else:
+                    continue
+                out.store(_TICKET + ticket.encode(), None)
+            if tickets:
+                return
+            del self._forget[day]
 
     def _look(self, ticket: str, state: TicketState, out: Outputs) -> None:
         """What its `look_at` asked for. A ticket that is on its way is looked at again where it arrives."""
@@ -305,25 +377,57 @@ class RouterWork:
             self._arm(state, policy, at)
 
     def _fill(self, policy: Policy, at: dt.datetime, out: Outputs) -> None:
-        """Room that was freed goes to who waits for it at the duty queue: the highest priority, of these the oldest."""
+        """Room that was freed goes to who waits for it at the duty queue: the highest priority, of these the one with
+        the least time left, then the oldest."""
         freed, self._freed = self._freed, set()
         for queue in sorted(freed & self._waiting.keys()):
-            while waiting := [t for t in self._waiting.get(queue, ()) if self._tickets[t].rests]:
-                ticket = min(waiting, key=lambda t: (*self._tickets[t].urgency, t))
+            while (ticket := self._next_in_line(queue)) is not None:
                 state = self._tickets[ticket]
                 awaited, waited = state.look_at, state.waits_for
                 then = at if state.known_at is None else max(at, state.known_at)
                 if self._propose(ticket, state, policy, then, "reroute", out) is not None:
                     break
                 state.known_at = then
-                self._wait_for(waited, state.waits_for, ticket)
-                self._keep(ticket, state, awaited, out)
+                self._wait_for(waited, ticket, state)
+                self._keep(ticket, state, awaited, policy, out)
 
-    def _wait_for(self, before: list[str], after: list[str], ticket: str) -> None:
+    def _next_in_line(self, queue: str) -> str | None:
+        """Who waits there first, of those that nobody is about to move."""
+        line = self._waiting.get(queue)
+        if line is None:
+            return None
+        moving: list[_Place] = []
+        found = None
+        while line.heap:
+            place = line.heap[0]
+            if line.places.get(place[-1]) != place:
+                heapq.heappop(line.heap)
+            elif self._tickets[place[-1]].rests:
+                found = place[-1]
+                break
+            else:
+                moving.append(heapq.heappop(line.heap))
+        for place in moving:
+            heapq.heappush(line.heap, place)
+        return found
+
+    def _wait_for(self, before: list[str], ticket: str, state: TicketState | None) -> None:
+        """The ticket no longer waits for `before` but for what its state says, in its place by its urgency."""
+        after = [] if state is None else state.waits_for
+        if not before and not after:
+            return
         for queue in before:
-            self._waiting.get(queue, set()).discard(ticket)
+            if queue not in after and (line := self._waiting.get(queue)) is not None:
+                line.places.pop(ticket, None)
+                if not line.places:
+                    del self._waiting[queue]
         for queue in after:
-            self._waiting.setdefault(queue, set()).add(ticket)
+            assert state is not None
+            line = self._waiting.setdefault(queue, _Line({}, []))
+            place = (*state.urgency, ticket)
+            if line.places.get(ticket) != place:
+                line.places[ticket] = place
+                heapq.heappush(line.heap, place)
 
     def _arm(self, state: TicketState, policy: Policy, at: dt.datetime) -> None:
         """Sets when to look at a ticket again where it is, unless that is set and to come."""
@@ -337,17 +441,28 @@ class RouterWork:
     def _policy(self, at: dt.datetime) -> Policy:
         return self._policies.of(self._agreements.in_force(at))
 
-    def _moved(self, before: frozenset[str], after: frozenset[str], policy: Policy, out: Outputs) -> None:
+    def _moved(
+        self, ticket: str, before: Holding, after: Holding, policy: Policy, at: dt.datetime, out: Outputs
+    ) -> None:
         if before == after:
             return
-        for queue in sorted(self.loads.move(before, after)):
-            if queue in before:
+        changed, stopped = self.loads.move(ticket, before, after)
+        second = int(at.timestamp())
+        for queue in stopped:
+            plan = policy.queues.get(queue)
+            if plan is not None and plan.wait is not None:
+                out.store(_EXITS + queue.encode(), _encode(self.loads.stopped_waiting(queue, second)))
+        for queue in sorted({place.partition("/")[0] for place in changed} | set(stopped)):
+            if queue in before.places:
                 plan = policy.queues.get(queue)
                 contract = None if plan is None else plan.contract
                 self._freed.update((queue,) if contract is None else policy.partner_queues[contract.name])
-            overflows = self.loads.settle(queue, policy)
-            if overflows is not None:
-                out.store(_OVERFLOW + queue.encode(), b"1" if overflows else None)
+            self._settle(queue, policy, second, out)
+
+    def _settle(self, queue: str, policy: Policy, at: int, out: Outputs) -> None:
+        changed = self.loads.settle(queue, policy, at)
+        if changed is not None:
+            out.store(_OVERFLOW + queue.encode(), _encode(changed))
 
     def _count(self, partner: str, day: str, out: Outputs) -> None:
         count, old = self.loads.reserve(partner, day)
@@ -363,18 +478,14 @@ class RouterWork:
             self._views[ticket] = value
             out.store(_VIEW + ticket.encode(), value)
 
-    def _keep(self, ticket: str, state: TicketState, awaited: dt.datetime | None, out: Outputs) -> None:
+    def _keep(self, ticket: str, state: TicketState, awaited: dt.datetime | None, policy: Policy, out: Outputs) -> None:
         """awaited: the `look_at` that already stands in the heap."""
+        state.keep_until(policy.kept_days)
         value = _encode(state)
         out.store(_TICKET + ticket.encode(), value)
-        if state.ended:
-            self._tickets.pop(ticket, None)
-            self._ended[ticket] = value
-        else:
-            self._ended.pop(ticket, None)
-            self._tickets[ticket] = state
-            if state.look_at is not None and state.look_at != awaited:
-                heapq.heappush(self._due, (state.look_at, ticket))
+        self._file(ticket, state, value)
+        if not state.ended and state.look_at is not None and state.look_at != awaited:
+            heapq.heappush(self._due, (state.look_at, ticket))
 
     def where(self, ticket: str) -> str | None:
         """The queue that has a ticket or is to have it; None for one that nobody knows or that has ended."""
@@ -388,11 +499,40 @@ class RouterWork:
             "ended": dict(self._ended),
             "views": dict(self._views),
             "loads": dict(self.loads.loads),
-            "overflow": set(self.loads.overflow),
+            "tickets_at": dict(self.loads.tickets),
+            "overflow": dict(self.loads.overflow),
+            "exits": {queue: list(exits) for queue, exits in self.loads.exits.items()},
+            "works": {queue: dict(since) for queue, since in self.loads.waiting.items()},
             "days": dict(self.loads.days),
-            "waiting": {queue: set(tickets) for queue, tickets in self._waiting.items() if tickets},
+            "waiting": {queue: dict(line.places) for queue, line in self._waiting.items()},
             "next_due": self.next_due(),
         }
+
+
+_Place = tuple[str, float, float, str]
+"""Of a ticket in a line: its urgency, and its id."""
+
+
+class _Line(msgspec.Struct):
+    """Tickets that wait for room in one queue. heap: with lazy deletion, `places` is what counts."""
+
+    places: dict[str, _Place]
+    heap: list[_Place]
+
+
+def _assumed(policy: Policy) -> Classified:
+    """What nobody knows of a ticket that came back after it was forgotten: people are to say it."""
+    agreement = policy.agreement
+    defaults = agreement.classification.defaults
+    return Classified(
+        category=None,
+        kind=defaults.kind,
+        priority=agreement.priority(defaults.impact, defaults.urgency),
+        impact=defaults.impact,
+        urgency=defaults.urgency,
+        tier=defaults.tier,
+        flags=[ABSTAINED],
+    )
 
 
 def _read(record: Record) -> TicketNormalized | TicketClassified | TransferEvent | None:

@@ -13,15 +13,14 @@ from typing import Final, Protocol
 
 import msgspec
 
-from business_calendar import ALWAYS_OPEN
 from ticket_contracts import topics
-from ticket_contracts.agreement import Condition, Published, matches
-from ticket_contracts.agreement.calendars import budget
+from ticket_contracts.agreement import Published
 from ticket_contracts.classification import TicketClassified
 from ticket_contracts.cloudevents import Event
 from ticket_contracts.routing import TicketFacts, TicketRouted
 from ticket_contracts.tickets import TicketNormalized
 from ticket_contracts.transfers import TransferCompleted, TransferRequested
+from ticket_router.domain.deadlines import deadline
 from ticket_router.domain.policy import Policies, Policy, QueuePlan
 from ticket_router.handlers import RouterWork
 from ticket_runtime.task import Record
@@ -189,7 +188,7 @@ class _Simulation:
                 partner=partner,
                 final=decision.final,
                 overflow=bool(decision.inputs.overflowing),
-                waits=plan.capacity is not None and decision.inputs.loads.get(queue, 0) >= plan.capacity,
+                waits=decision.waits,
                 cost=prices.get(plan.tier, 0.0),
                 at_risk=decision.purpose == "first" and _at_risk(policy, plan, decision.inputs.facts, at),
             )
@@ -197,23 +196,9 @@ class _Simulation:
 
 
 def _at_risk(policy: Policy, plan: QueuePlan, facts: TicketFacts, at: dt.datetime) -> bool:
-    agreement, second = policy.agreement, int(at.timestamp())
-
-    def holds(when: Condition) -> bool:
-        return matches(when, facts, at, policy.hours, ancestors=agreement.ancestors, queue=plan.name)
-
-    for rules in agreement.sla.values():
-        if rules.clock != "resolution" or not holds(rules.when):
-            continue
-        goal = next((goal for goal in rules.goals if holds(goal.when)), None)
-        if goal is None:
-            continue
-        begun = second - facts.age_seconds
-        calendar = policy.calendars[rules.calendar] if rules.calendar is not None else ALWAYS_OPEN
-        deadline = calendar.add(begun, budget(goal, begun, calendar))
-        if deadline <= second or plan.open_seconds(second, deadline) < _LITTLE:
-            return True
-    return False
+    second = int(at.timestamp())
+    until = deadline(policy, plan.name, facts, second)
+    return until is not None and (until <= second or plan.open_seconds(second, until) < _LITTLE)
 
 
 def simulate(under: Under, history: Iterable[Given]) -> Run:

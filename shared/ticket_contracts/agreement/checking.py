@@ -10,9 +10,17 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from business_calendar import Calendar, CalendarError, compile_calendar
 from ticket_contracts.agreement.calendars import budget, calendar_spec
-from ticket_contracts.agreement.conditions import Condition
+from ticket_contracts.agreement.conditions import Condition, weaker
 from ticket_contracts.agreement.model import Agreement, Category, ClassificationRule, Goal, Policy, RoutingRule
 from ticket_contracts.agreement.problems import Finding, Path
+from ticket_contracts.agreement.routing_checks import (
+    candidate_findings,
+    circle_findings,
+    overflow_findings,
+    residency_findings,
+    room_findings,
+    skill_findings,
+)
 from ticket_contracts.routing import TicketView
 from ticket_contracts.tickets import Channel, Kind, Status
 from ticket_contracts.transfers import Cause, ContextPackage
@@ -292,19 +300,11 @@ def _queues(agreement: Agreement, calendars: dict[str, Calendar]) -> Iterator[Fi
                 f"{queue.owner_role} is of the {owner.side}'s side",
                 f"name an owner with `side: {side}`",
             )
-        if queue.overflow is not None and queue.overflow.below >= queue.overflow.above:
-            yield Finding(
-                (*path, "overflow"),
-                "`below` is not below `above`",
-                "make it less, so that nothing flaps between the two",
-            )
-        if queue.overflow is not None and queue.capacity is not None and queue.overflow.above > queue.capacity:
-            yield Finding(
-                (*path, "overflow", "above"), "the queue is full before it overflows", f"write at most {queue.capacity}"
-            )
+        yield from overflow_findings((*path, "overflow"), queue)
         if queue.close_lead_minutes is not None and queue.calendar is None and queue.partner is None:
             yield Finding((*path, "close_lead_minutes"), "this queue never closes", "add a `calendar`, or remove this")
     yield from _duty_queue(agreement, calendars)
+    yield from room_findings(agreement)
 
 
 def _duty_queue(agreement: Agreement, calendars: dict[str, Calendar]) -> Iterator[Finding]:
@@ -356,6 +356,16 @@ def _routing(agreement: Agreement) -> Iterator[Finding]:
             "name an internal queue: the lead ends the back and forth",
         )
     yield from _unreachable(agreement, (*path, "rules"), routing.rules)
+    yield from candidate_findings(agreement)
+    yield from circle_findings(agreement)
+    yield from _doubles((*path, "skills"), [rule.name for rule in routing.skills], "rule")
+    for number, rule_of_skill in enumerate(routing.skills):
+        yield from _condition(agreement, (*path, "skills", number, "when"), rule_of_skill.when)
+    yield from skill_findings(agreement)
+    yield from _doubles(("residency",), [rule.name for rule in agreement.residency], "rule")
+    for number, residence in enumerate(agreement.residency):
+        yield from _condition(agreement, ("residency", number, "when"), residence.when)
+    yield from residency_findings(agreement)
 
 
 def _policies(agreement: Agreement, calendars: Mapping[str, Calendar]) -> Iterator[Finding]:
@@ -491,53 +501,10 @@ def _unreachable(agreement: Agreement, path: Path, rules: Sequence[RoutingRule |
     ]
     for number, (when, _) in enumerate(conditions):
         for other, name in conditions[:number]:
-            if weaker(other, when, agreement):
+            if weaker(other, when, agreement.ancestors):
                 yield Finding(
                     (*path, number),
                     f"it is never reached: `{name}` before it holds whenever this holds",
                     "put this one first, or remove it",
                 )
                 break
-
-
-def weaker(one: Condition, other: Condition, agreement: Agreement) -> bool:
-    """Whether `one` provably holds whenever `other` does. False says nothing."""
-    for field in (
-        *(
-            "kind",
-            "channel",
-            "priority",
-            "tier",
-            "customer",
-            "site",
-            "language",
-            "source",
-            "group",
-            "service",
-            "status",
-        ),
-        *("queue", "cause", "flags_any", "open"),
-    ):
-        allowed, asked = getattr(one, field), getattr(other, field)
-        if allowed is not None and (asked is None or not set(asked) <= set(allowed)):
-            return False
-    for field in ("flags_none", "closed"):
-        if not set(getattr(one, field) or ()) <= set(getattr(other, field) or ()):
-            return False
-    for field in ("age_at_least_minutes", "transfers_at_least"):
-        least, asked = getattr(one, field), getattr(other, field)
-        if least is not None and (asked is None or asked < least):
-            return False
-    if one.vip is not None and one.vip != other.vip:
-        return False
-    if one.category is not None:
-        wanted = set(one.category)
-        if other.category is None or any(wanted.isdisjoint(agreement.ancestors.get(c, ())) for c in other.category):
-            return False
-    if one.closing is not None:
-        return (
-            other.closing is not None
-            and other.closing.calendar == one.closing.calendar
-            and other.closing.within_minutes <= one.closing.within_minutes
-        )
-    return True

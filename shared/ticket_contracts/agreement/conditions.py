@@ -140,3 +140,46 @@ def failed(
         if closes is None or closes - second > 60 * condition.closing.within_minutes:
             return "closing"
     return None
+
+
+def weaker(one: Condition, other: Condition, ancestors: Mapping[str, frozenset[str]]) -> bool:
+    """Whether `one` provably holds whenever `other` does. False says nothing."""
+    for field in (
+        *(
+            "kind",
+            "channel",
+            "priority",
+            "tier",
+            "customer",
+            "site",
+            "language",
+            "source",
+            "group",
+            "service",
+            "status",
+        ),
+        *("queue", "cause", "flags_any", "open"),
+    ):
+        allowed, asked = getattr(one, field), getattr(other, field)
+        if allowed is not None and (asked is None or not set(asked) <= set(allowed)):
+            return False
+    for field in ("flags_none", "closed"):
+        if not set(getattr(one, field) or ()) <= set(getattr(other, field) or ()):
+            return False
+    for field in ("age_at_least_minutes", "transfers_at_least"):
+        least, asked = getattr(one, field), getattr(other, field)
+        if least is not None and (asked is None or asked < least):
+            return False
+    if one.vip is not None and one.vip != other.vip:
+        return False
+    if one.category is not None:
+        wanted = set(one.category)
+        if other.category is None or any(wanted.isdisjoint(ancestors.get(c, ())) for c in other.category):
+            return False
+    if one.closing is not None:
+        return (
+            other.closing is not None
+            and other.closing.calendar == one.closing.calendar
+            and other.closing.within_minutes <= one.closing.within_minutes
+        )
+    return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from ticket_contracts.agreement.conditions import Condition, Strict
 from ticket_contracts.routing import TicketView
@@ -125,18 +125,50 @@ class Owner(Strict):
     members: list[str] = Field(min_length=1)
 
 
-class Overflow(Strict):
-    """A queue overflows at `above` tickets and no longer at `below`: between the two nothing flaps."""
+class Band(Strict):
+    """A measure begins to count at `above` and ends at `below`: between the two nothing flaps."""
 
     above: int = Field(gt=0)
     below: int = Field(ge=0)
 
 
+class Overflow(Strict):
+    """When a queue overflows: one of its measures is at `above`; and when no longer: all are at `below` again.
+
+    above, below: its load. oldest_minutes: how long the ticket that waits there longest has waited, in the queue's own
+    hours. wait_minutes: how long a newcomer is expected to wait, by the rate at which tickets left lately.
+    hold_minutes: once it switched it stays so for at least so long, whatever the measures do.
+    """
+
+    above: int | None = Field(default=None, gt=0)
+    below: int | None = Field(default=None, ge=0)
+    oldest_minutes: Band | None = None
+    wait_minutes: Band | None = None
+    hold_minutes: int = Field(default=0, ge=0)
+
+
+class AgentGroup(Strict):
+    """Agents of a queue who can do the same. capacity: load at most at once (absent: any). skills: beside those of the
+    whole queue."""
+
+    capacity: int | None = Field(default=None, gt=0)
+    skills: list[str] = []
+
+
+class Pause(Strict):
+    """A span in which a queue receives nothing; what it has stays."""
+
+    begin: AwareDatetime
+    until: AwareDatetime
+    reason: str = ""
+
+
 class Queue(Strict):
-    """tier, support model, calendar (absent: always open), owner_role: a key of `owners`. capacity: tickets at most at
+    """tier, support model, calendar (absent: always open), owner_role: a key of `owners`. capacity: load at most at
     once. partner: whose contract holds, for support model `partner`. close_lead_minutes: before its closing, open
     tickets are proposed for transfer (absent: they stay). enabled: a disabled queue receives nothing. weight: its share
-    where a rule's strategy is `weighted`."""
+    where a rule's strategy is `weighted`. skills: of all its agents. groups: of agents, in order of preference: a
+    ticket takes a place in the first that has its skills and room. pauses: spans in which it receives nothing."""
 
     title: str
     support_model: SupportModel
@@ -148,7 +180,9 @@ class Queue(Strict):
     overflow: Overflow | None = None
     close_lead_minutes: int | None = Field(default=None, gt=0)
     skills: list[str] = []
+    groups: dict[Identifier, AgentGroup] = {}
     enabled: bool = True
+    pauses: list[Pause] = []
     weight: int = Field(default=1, gt=0)
 
 
@@ -161,7 +195,7 @@ class Caps(Strict):
 class Partner(Strict):
     """A contract. calendar: the partner's hours, in its zone, whose days also bound the caps. fields: the allow-list
     of what its topics carry. categories, customers, languages: allowed ones (absent: all). never_flags: tickets with
-    one of these stay inside."""
+    one of these stay inside. regions: where its people and systems see data, in the words of `residency`."""
 
     title: str
     calendar: Identifier
@@ -171,12 +205,30 @@ class Partner(Strict):
     customers: list[str] | None = None
     languages: list[str] | None = None
     never_flags: list[str] = ["security"]
+    regions: list[str] = []
     price_per_ticket: dict[int, float] = {}
     currency: str = "EUR"
 
     @property
     def hidden_fields(self) -> frozenset[str]:
         return frozenset(TicketView.__struct_fields__) - frozenset(self.fields)
+
+
+class Residency(Strict):
+    """Where the data of some tickets may be seen: a partner may have one only if all of its regions are named here. Of
+    several that hold, each must allow it. A contract without regions sees none of these tickets."""
+
+    name: Identifier
+    when: Condition = Condition()
+    regions: list[str] = []
+
+
+class SkillRule(Strict):
+    """What a ticket asks of the agents who work on it; of all rules that hold the skills add up."""
+
+    name: Identifier
+    when: Condition = Condition()
+    skills: list[str] = Field(min_length=1)
 
 
 class RoutingRule(Strict):
@@ -193,13 +245,18 @@ class RoutingRule(Strict):
 class Routing(Strict):
     """Rules in order; the first whose condition holds decides. group_queues: the source's group -> queue.
     duty_queue: the escalation path's last step: internal, always open. ping_pong_after: returns (A -> B -> A) before
-    the lead gets it."""
+    the lead gets it. skills: what tickets ask of agents. weights: priority -> how much of a capacity a ticket takes
+    (absent: 1). ended_kept_days: how long the router remembers a ticket that ended; what is reopened later begins anew
+    with people who triage it."""
 
     rules: list[RoutingRule] = Field(min_length=1)
     group_queues: dict[str, Identifier] = {}
     duty_queue: Identifier
     ping_pong_after: int = 1
     ping_pong_queue: Identifier | None = None
+    skills: list[SkillRule] = []
+    weights: dict[Priority, Annotated[int, Field(gt=0)]] = {}
+    ended_kept_days: int = Field(default=90, gt=0)
 
 
 class Threshold(Strict):
@@ -271,6 +328,7 @@ class Agreement(Strict):
     partners: dict[Identifier, Partner] = {}
     queues: dict[Identifier, Queue] = Field(min_length=1)
     routing: Routing
+    residency: list[Residency] = []
     sla: dict[Identifier, Policy]
     transfers: Transfers = Transfers()
 

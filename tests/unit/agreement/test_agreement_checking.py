@@ -11,7 +11,8 @@ import pytest
 
 from ticket_contracts.agreement import Agreement, Condition
 from ticket_contracts.agreement.calendars import compile_calendars
-from ticket_contracts.agreement.checking import check, weaker
+from ticket_contracts.agreement.checking import check
+from ticket_contracts.agreement.conditions import weaker
 from ticket_contracts.agreement.problems import dotted
 from ticket_contracts.agreement.reading import read_agreement
 
@@ -65,6 +66,28 @@ def first_rule(name: str, **when: object) -> Change:
         (put("queues", "service-desk", "overflow", value={"above": 5, "below": 5}),
          "queues.service-desk.overflow", "below"),
         (put("queues", "service-desk", "capacity", value=59), "queues.service-desk.overflow.above", "full before"),
+        (put("queues", "service-desk", "overflow", value={"above": 5}), "queues.service-desk.overflow", "`below` is"),
+        (put("queues", "service-desk", "overflow", value={}), "queues.service-desk.overflow", "no measure"),
+        (put("queues", "service-desk", "overflow", value={"oldest_minutes": {"above": 5, "below": 9}}),
+         "queues.service-desk.overflow.oldest_minutes", "not below"),
+        (put("queues", "service-desk", "pauses", value=[{"begin": "2026-03-02T10:00:00Z",
+         "until": "2026-03-02T09:00:00Z"}]), "queues.service-desk.pauses[0]", "ends before"),
+        (put("queues", "duty", "pauses", value=[{"begin": "2026-03-02T10:00:00Z", "until": "2026-03-03T09:00:00Z"}]),
+         "queues.duty.pauses", "cannot pause"),
+        (put("routing", "weights", value={"P1": 200}), "queues.workplace.capacity", "never has room"),
+        (put("routing", "skills", value=[{"name": "x", "skills": ["germn"]}]), "routing.skills[0].skills[0]", "nobody"),
+        (put("routing", "skills", value=[{"name": "x", "when": {"priority": ["P9"]}, "skills": ["german"]}]),
+         "routing.skills[0].when.priority[0]", "no priority"),
+        (put("residency", value=[{"name": "x", "regions": ["mars"]}]), "residency[0].regions[0]", "no partner"),
+        (put("residency", value=[{"name": "x", "when": {"open": ["office"]}, "regions": []}]), "residency[0].when",
+         "the hour"),
+        (lambda c: (put("residency", value=[{"name": "x", "regions": []}])(c),
+                    put("partners", "campo", "regions", value=["pt"])(c)), "partners.campo.regions[0]", "no rule"),
+        (put("routing", "rules", 0, "to", value=["security", "security"]), "routing.rules[0].to[1]", "stands twice"),
+        (put("routing", "rules", 0, "to", value=["campo-on-site"]), "routing.rules[0].to[0]", "keeps security inside"),
+        (put("routing", "rules", 3, "to", value=["campo-on-site"]), "routing.rules[3].to[0]", "is about hardware"),
+        (put("routing", "rules", 9, "when", "queue", value=["major-incidents"]), "routing.rules[10].to",
+         "circle: desk-lead -> on-call -> desk-lead"),
         (put("queues", "on-call", "close_lead_minutes", value=5), "queues.on-call.close_lead_minutes", "never closes"),
         (put("queues", "group", value={"title": "G", "support_model": "internal", "tier": 1, "owner_role": "network"}),
          "queues.group", "source's group"),
@@ -80,7 +103,7 @@ def first_rule(name: str, **when: object) -> Change:
         (put("routing", "ping_pong_queue", value="helpline-first-line"), "routing.ping_pong_queue", "not internal"),
         (put("routing", "group_queues", "SAP", value="sap"), "routing.group_queues.SAP", "no queue"),
         (put("routing", "rules", 0, "to", value=["nowhere"]), "routing.rules[0].to[0]", "no queue"),
-        (put("routing", "group_queues", value={}), "routing.rules[11].to[0]", "no group has a queue"),
+        (put("routing", "group_queues", value={}), "routing.rules[12].to[0]", "no group has a queue"),
         (put("routing", "rules", 1, "name", value="security"), "routing.rules[1]", "stands 2 times"),
         (first_rule("catch-all"), "routing.rules[1]", "never reached"),
         (first_rule("x", category=["netwrk"]), "routing.rules[0].when.category[0]", "no category"),
@@ -190,7 +213,7 @@ def test_a_condition_is_weaker_only_where_that_is_certain(
     content: dict[str, Any], one: dict[str, Any], other: dict[str, Any], holds: bool
 ) -> None:
     agreement = Agreement.model_validate(content)
-    assert weaker(Condition.model_validate(one), Condition.model_validate(other), agreement) is holds
+    assert weaker(Condition.model_validate(one), Condition.model_validate(other), agreement.ancestors) is holds
 
 
 def test_calendars_are_compiled_by_name_with_holidays_of_both_kinds(content: dict[str, Any]) -> None:

@@ -16,7 +16,8 @@ from ticket_contracts.cloudevents import Event
 from ticket_contracts.routing import TicketFacts
 from ticket_contracts.tickets import TicketDuplicate, TicketNormalized
 from ticket_contracts.transfers import TransferCompleted, TransferRequested
-from ticket_router.domain.policy import Policy
+from ticket_router.domain.places import Holding
+from ticket_router.domain.policy import Measured, Policy, QueuePlan
 from ticket_runtime.task import Record
 
 WEEK = ("mon", "tue", "wed", "thu", "fri")
@@ -150,27 +151,42 @@ def utc(text: str) -> datetime:
 
 
 class Desk:
-    """Loads as a test wants them."""
+    """Loads as a test wants them. overflowing, held: queues of which that is so. oldest, waits: seconds by queue."""
 
     def __init__(
         self,
         loads: Mapping[str, int] | None = None,
         overflowing: Iterable[str] = (),
         taken: Mapping[tuple[str, str], int] | None = None,
+        held: Iterable[str] = (),
+        oldest: Mapping[str, int] | None = None,
+        waits: Mapping[str, int] | None = None,
     ) -> None:
         self._loads = loads or {}
         self._overflowing = set(overflowing)
+        self._held = set(held)
+        self._oldest = oldest or {}
+        self._waits = waits or {}
         self._taken = taken or {}
 
-    def load(self, queue: str) -> int:
-        return self._loads.get(queue, 0)
+    def load(self, place: str) -> int:
+        return self._loads.get(place, 0)
 
-    def overflowing(self, queue: str) -> bool:
-        return queue in self._overflowing
+    def measured(self, plan: QueuePlan, at: int) -> Measured:
+        name = plan.name
+        return Measured(
+            before=name in self._overflowing,
+            held=name in self._held,
+            oldest=self._oldest.get(name),
+            wait=self._waits.get(name),
+        )
 
     def taken(self, partner: str, day: str) -> tuple[int, int]:
         month = sum(n for (who, when), n in self._taken.items() if who == partner and when[:7] == day[:7])
         return self._taken.get((partner, day), 0), month
+
+    def at_once(self, partner: str, queues: list[str], holding: Holding) -> int:
+        return sum(self.load(queue) - (queue in holding.places) for queue in queues)
 
 
 _TOPIC: dict[type[Event], str] = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -13,8 +14,9 @@ from ticket_contracts.agreement import Agreement, digest, matches
 from ticket_contracts.agreement.calendars import compile_calendars
 from ticket_contracts.routing import TicketFacts
 from ticket_router.domain.again import differences
-from ticket_router.domain.decide import Request, decide, routed
+from ticket_router.domain.decide import Request, decide, judged_at, routed
 from ticket_router.domain.loads import Loads
+from ticket_router.domain.places import Holding, group_place
 from ticket_router.domain.policy import Policy
 from unit.router.router_desk import ALL_DAYS, Desk, content, hours, merge
 
@@ -57,6 +59,19 @@ CONDITIONS = given_keys(
     closed=st.lists(calendars, max_size=2),
     closing=st.fixed_dictionaries({"calendar": calendars, "within_minutes": st.integers(1, 300)}),
 )
+NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
+BANDS = st.integers(0, 60).flatmap(lambda b: st.just({"above": b + 30, "below": b}))
+OVERFLOWS = given_keys(oldest_minutes=BANDS, wait_minutes=BANDS, hold_minutes=st.sampled_from((0, 30)))
+SKILLS = st.lists(names(("german", "sap")), max_size=2, unique=True)
+GROUPS = st.dictionaries(
+    names(("early", "late")), st.fixed_dictionaries({"capacity": st.none() | st.integers(2, 4), "skills": SKILLS})
+)
+PAUSES = st.lists(
+    st.integers(0, 330).map(
+        lambda day: {"begin": NEW_YEAR + timedelta(days=day), "until": NEW_YEAR + timedelta(days=day + 20)}
+    ),
+    max_size=2,
+)
 CAPS = given_keys(daily=st.integers(1, 3), monthly=st.integers(1, 5), concurrent=st.integers(1, 3))
 
 
@@ -71,6 +86,7 @@ def policies(draw: st.DrawFn) -> Policy:
             "categories": draw(maybe(some)),
             "customers": draw(maybe(st.just(["acme"]))),
             "languages": draw(maybe(st.just(["en"]))),
+            "regions": draw(st.lists(names(("eu", "ph")), unique=True)),
         }
         for name in ("one", "two")
     }
@@ -85,7 +101,12 @@ def policies(draw: st.DrawFn) -> Policy:
             "owner_role": "first-line",
             "calendar": draw(maybe(calendars)),
             "capacity": draw(maybe(st.integers(1, 4))),
-            "overflow": draw(maybe(st.just({"above": below + draw(st.integers(1, 2)), "below": below}))),
+            "overflow": draw(
+                maybe(OVERFLOWS.map(lambda more: {"above": below + 2, "below": below, **more}))  # noqa: B023
+            ),
+            "skills": draw(SKILLS),
+            "groups": draw(GROUPS),
+            "pauses": draw(PAUSES),
             "close_lead_minutes": draw(maybe(st.integers(1, 60))),
             "enabled": draw(st.booleans()) or draw(st.booleans()),
             "partner": partner,
@@ -110,7 +131,23 @@ def policies(draw: st.DrawFn) -> Policy:
             "rules": rules,
             "group_queues": {"Experts": "q0", "Helpers": "lead"},
             "ping_pong_queue": draw(maybe(st.just("lead"))),
+            "weights": draw(given_keys(P1=st.integers(1, 2))),
+            "skills": draw(
+                st.lists(st.fixed_dictionaries({"name": st.just("s"), "when": CONDITIONS, "skills": st.just(["sap"])}))
+            )
+            if draw(st.booleans())
+            else [],
         },
+        "residency": draw(
+            st.lists(
+                st.builds(
+                    lambda customer, regions: {"name": "r", "when": {"customer": [customer]}, "regions": regions},
+                    names(("acme", "zeta")),
+                    st.lists(names(("eu", "ph")), max_size=1),
+                ),
+                max_size=2,
+            )
+        ),
     }
     made = Agreement.model_validate(merge(base, changes))
     return Policy(digest(made), made, COMPILED)
@@ -161,6 +198,9 @@ DESKS = st.builds(
     st.dictionaries(names(("q0", "q1", "q2", "q3", "q4", "q5", "lead")), st.integers(0, 5)),
     st.lists(names(("q0", "q1", "q2", "q3"))),
     st.dictionaries(st.tuples(names(("one", "two")), DAYS), st.integers(0, 6)),
+    st.lists(names(("q0", "q1", "q2"))),
+    st.dictionaries(names(("q0", "q1", "q2")), st.integers(0, 7200)),
+    st.dictionaries(names(("q0", "q1", "q2")), st.integers(0, 7200)),
 )
 
 
@@ -177,6 +217,7 @@ def test_every_ticket_gets_a_queue_and_a_partner_only_within_its_contract(
     queue, name = agreement.queues[outcome.queue.name], outcome.queue.name
     if not outcome.final and not outcome.stays:
         assert queue.enabled
+        assert not any(pause.begin <= at < pause.until for pause in queue.pauses)
         assert name not in request.tried
         if request.purpose == "transfer" and request.cause != "source":
             assert name != request.current
@@ -196,7 +237,38 @@ def test_every_ticket_gets_a_queue_and_a_partner_only_within_its_contract(
     assert partner.caps.monthly is None or month < partner.caps.monthly
     now = sum(desk.load(n) for n, q in agreement.queues.items() if q.partner == queue.partner)
     assert partner.caps.concurrent is None or now < partner.caps.concurrent
-    assert queue.capacity is None or desk.load(name) < queue.capacity
+    assert queue.capacity is None or desk.load(name) + policy.weight(facts.priority) <= queue.capacity
+    for rule in agreement.residency:
+        if matches(rule.when, facts, at, policy.hours, ancestors=agreement.ancestors):
+            assert partner.regions
+            assert set(partner.regions) <= set(rule.regions)
+    needs = policy.needs(facts, request.current, request.cause, int(judged_at(request, policy, at).timestamp()))
+    if queue.groups:
+        assert outcome.agents is not None
+        agents = queue.groups[outcome.agents]
+        assert needs <= {*queue.skills, *agents.skills}
+        load = desk.load(group_place(name, outcome.agents))
+        assert agents.capacity is None or load + policy.weight(facts.priority) <= agents.capacity
+    else:
+        assert needs <= set(queue.skills)
+
+
+@settings(max_examples=100, deadline=None)
+@given(policies(), FIRST | ASKED | OWN, DESKS, INSTANTS)
+def test_the_same_inputs_give_the_same_decision(policy: Policy, request: Request, desk: Desk, at: datetime) -> None:
+    """Whatever was asked in between: hours and days remember what they were asked last."""
+    fresh = Policy(policy.version, policy.agreement, compile_calendars(policy.agreement))
+
+    def event(by: Policy) -> bytes:
+        outcome = decide(request, by, desk, at)
+        return msgspec.json.encode(
+            routed(outcome, request, by, at, ticket="a:b:c", versions=(1, 1), decision=1, transfer_id=None)
+        )
+
+    first = event(policy)
+    decide(request, policy, desk, at + timedelta(days=45))
+    assert event(policy) == first
+    assert event(fresh) == first
 
 
 @settings(max_examples=100, deadline=None)
@@ -248,7 +320,36 @@ def test_load_that_hovers_switches_once_for_each_way_between_the_thresholds(
             loads.loads["desk"] = load - 1
         travelled += abs(loads.load("desk") - before)
         before = loads.load("desk")
-        if loads.settle("desk", policy) is not None:
+        if loads.settle("desk", policy, 0) is not None:
             switches += 1
-            assert loads.load("desk") == (below + gap if loads.overflowing("desk") else below)
+            assert loads.load("desk") == (below + gap if loads.overflow["desk"].on else below)
     assert switches <= 1 + max(0, travelled - below - gap) // gap
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 240), st.booleans()), max_size=200),
+    st.integers(1, 60),
+    names(("above", "oldest_minutes")),
+)
+def test_what_hovers_at_a_threshold_switches_at_most_once_in_a_hold(
+    steps: list[tuple[int, bool]], hold: int, measure: str
+) -> None:
+    """Load that goes up and down around thresholds a ticket apart, or ages around thresholds a minute apart."""
+    band: dict[str, Any] = {"above": 3, "below": 2}
+    limits = band if measure == "above" else {"above": None, "below": None, measure: band}
+    base = merge(content(), {"queues": {"desk": {"calendar": None, "overflow": {**limits, "hold_minutes": hold}}}})
+    made = Agreement.model_validate(base)
+    policy = Policy("v", made, compile_calendars(made))
+    loads, at, switched = Loads(), 0, []
+    present: list[tuple[str, Holding]] = []
+    for number, (seconds, came) in enumerate(steps):
+        at += seconds
+        if came:
+            present.append((f"t{number}", Holding(1, ("desk",), (("desk", at),))))
+            loads.move(present[-1][0], Holding(), present[-1][1])
+        elif present:
+            gone, held = present.pop(0)
+            loads.move(gone, held, Holding())
+        if loads.settle("desk", policy, at) is not None:
+            switched.append(at)
+    assert all(later - earlier >= 60 * hold for earlier, later in pairwise(switched))

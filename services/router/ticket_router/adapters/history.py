@@ -9,12 +9,14 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from ticket_contracts import topics
 from ticket_contracts.agreement import Published, digest, parse_published
 from ticket_contracts.agreement.reading import read_agreement
 from ticket_contracts.cloudevents import Event
 from ticket_runtime.agreements import Agreements
+from ticket_runtime.topics import partition_counts
 
 _E = TypeVar("_E", bound=Event)
 Told = tuple[str, bytes]
@@ -72,9 +74,10 @@ class Topics:
         )
         await consumer.start()
         try:
-            if topic not in await consumer.topics():
+            count = (await self._partitions([topic])).get(topic)
+            if count is None:
                 return []
-            partitions = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]
+            partitions = [TopicPartition(topic, p) for p in range(count)]
             consumer.assign(partitions)
             ends = await consumer.end_offsets(partitions)
             await consumer.seek_to_beginning(*partitions)
@@ -89,6 +92,15 @@ class Topics:
             return found
         finally:
             await consumer.stop()
+
+    async def _partitions(self, names: list[str]) -> dict[str, int]:
+        """Asked of the broker: a consumer knows the partitions of what it is subscribed to only."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
+        await admin.start()
+        try:
+            return await partition_counts(admin, names)
+        finally:
+            await admin.close()
 
 
 def events(history: History, topic: str, model: type[_E]) -> Iterator[_E]:

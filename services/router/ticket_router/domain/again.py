@@ -6,7 +6,8 @@ from typing import Final
 
 from ticket_contracts.routing import RoutingInputs, TicketRouted
 from ticket_router.domain.decide import Outcome, Request, decide
-from ticket_router.domain.policy import Policy
+from ticket_router.domain.places import Holding, group_place
+from ticket_router.domain.policy import Measured, Policy, QueuePlan
 
 
 class _Recorded:
@@ -15,18 +16,29 @@ class _Recorded:
     def __init__(self, inputs: RoutingInputs) -> None:
         self._inputs = inputs
 
-    def load(self, queue: str) -> int:
-        return self._inputs.loads[queue]
+    def load(self, place: str) -> int:
+        return self._inputs.loads[place]
 
-    def overflowing(self, queue: str) -> bool:
-        return queue in self._inputs.overflowing
+    def measured(self, plan: QueuePlan, at: int) -> Measured:
+        inputs, name = self._inputs, plan.name
+        return Measured(
+            before=name in inputs.overflowing,
+            held=name in inputs.held,
+            oldest=inputs.oldest.get(name),
+            wait=inputs.waits.get(name),
+        )
 
     def taken(self, partner: str, day: str) -> tuple[int, int]:
         today, month, _ = self._inputs.taken[partner]
         return today, month
 
+    def at_once(self, partner: str, queues: list[str], holding: Holding) -> int:
+        return self._inputs.taken[partner][2]
 
-COMPARED: Final = ("queue", "rule", "tier", "owner_role", "support_model", "final", "look_again_at", "reason")
+
+COMPARED: Final = (
+    "queue", "rule", "tier", "owner_role", "support_model", "final", "look_again_at", "agent_group", "waits", "reason",
+)  # fmt: skip
 
 
 def request_of(event: TicketRouted) -> Request:
@@ -56,7 +68,7 @@ def differences(event: TicketRouted, policy: Policy) -> dict[str, tuple[object, 
     plan = again.queue
     now = (
         plan.name, again.rule, plan.tier, plan.owner_role, plan.support_model, again.final, again.look_again_at,
-        again.reason,
+        again.agents, again.waits, again.reason,
     )  # fmt: skip
     return {
         name: (published, decided)
@@ -71,27 +83,41 @@ class LastSeen:
     def __init__(self) -> None:
         self._loads: dict[str, int] = {}
         self._overflowing: set[str] = set()
+        self._oldest: dict[str, int] = {}
+        self._waits: dict[str, int] = {}
         self._taken: dict[str, tuple[str, list[int]]] = {}
 
     def see(self, event: TicketRouted, policy: Policy) -> None:
         """Takes in a decision; in the order of their instants. Its own reservation counts from then on."""
         inputs, second = event.inputs, int(event.decided_for.timestamp())
         self._loads.update(inputs.loads)
-        self._loads[event.queue] = inputs.loads.get(event.queue, self._loads.get(event.queue, 0)) + 1
+        places = [event.queue]
+        if event.agent_group is not None:
+            places.append(group_place(event.queue, event.agent_group))
+        for place in places:
+            before = inputs.loads.get(place, self._loads.get(place, 0))
+            self._loads[place] = before + policy.weight(inputs.facts.priority)
         self._overflowing.difference_update(inputs.loads)
         self._overflowing.update(inputs.overflowing)
+        self._oldest.update(inputs.oldest)
+        self._waits.update(inputs.waits)
         given = policy.queues[event.queue].contract
         for partner, taken in inputs.taken.items():
             contract = policy.contracts[partner]
             more = 1 if contract is given else 0
-            self._taken[partner] = (contract.days.day(second), [taken[0] + more, taken[1] + more])
+            self._taken[partner] = (contract.days.day(second), [count + more for count in taken])
 
-    def load(self, queue: str) -> int:
-        return self._loads.get(queue, 0)
+    def load(self, place: str) -> int:
+        return self._loads.get(place, 0)
 
-    def overflowing(self, queue: str) -> bool:
-        return queue in self._overflowing
+    def measured(self, plan: QueuePlan, at: int) -> Measured:
+        name = plan.name
+        return Measured(before=name in self._overflowing, oldest=self._oldest.get(name), wait=self._waits.get(name))
 
     def taken(self, partner: str, day: str) -> tuple[int, int]:
-        seen, taken = self._taken.get(partner, ("", [0, 0]))
+        seen, taken = self._taken.get(partner, ("", [0, 0, 0]))
         return taken[0] if seen == day else 0, taken[1] if seen[:7] == day[:7] else 0
+
+    def at_once(self, partner: str, queues: list[str], holding: Holding) -> int:
+        _, taken = self._taken.get(partner, ("", [0, 0, 0]))
+        return taken[2]

@@ -13,7 +13,8 @@ import msgspec
 from ticket_contracts.agreement.model import Category
 from ticket_contracts.routing import TicketFacts
 from ticket_router.domain.decide import Request, decide
-from ticket_router.domain.policy import Policy
+from ticket_router.domain.places import Holding
+from ticket_router.domain.policy import Measured, Policy, QueuePlan
 
 TIERS: Final = (0, 1, 2, 3)
 _PRIORITIES: Final = ("P1", "P2", "P3", "P4", "P5")
@@ -33,14 +34,17 @@ class Stretch(msgspec.Struct, frozen=True):
 class _Empty:
     """A desk without a ticket: coverage is about hours, not load."""
 
-    def load(self, queue: str) -> int:
+    def load(self, place: str) -> int:
         return 0
 
-    def overflowing(self, queue: str) -> bool:
-        return False
+    def measured(self, plan: QueuePlan, at: int) -> Measured:
+        return Measured()
 
     def taken(self, partner: str, day: str) -> tuple[int, int]:
         return 0, 0
+
+    def at_once(self, partner: str, queues: list[str], holding: Holding) -> int:
+        return 0
 
 
 def coverage(policy: Policy, begin: dt.datetime, until: dt.datetime, language: str = "en") -> list[Stretch]:

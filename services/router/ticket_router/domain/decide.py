@@ -8,7 +8,8 @@ from typing import Final, Literal, Protocol
 import msgspec
 
 from ticket_contracts.routing import Purpose, RoutingInputs, TicketFacts, TicketRouted
-from ticket_router.domain.policy import ABSTAINED, GROUP, NEVER, Policy, QueuePlan
+from ticket_router.domain.places import NOWHERE, Holding
+from ticket_router.domain.policy import ABSTAINED, GROUP, NEVER, Measured, Policy, QueuePlan
 
 SOURCE_GROUP: Final = "protocol:source_group"
 REOPENED: Final = "protocol:reopened"
@@ -21,18 +22,21 @@ HOURLY: Final = frozenset({"queue_closing", "overflow"})
 """Causes that the hour or the load gives: such a move is no round of a ping-pong."""
 
 Refusal = Literal[
-    "undefined", "disabled", "tried", "current", "closed", "closing", "never_flags", "categories", "customers",
-    "languages", "daily_cap", "monthly_cap", "concurrent_cap", "full", "overflowing",
+    "undefined", "disabled", "paused", "tried", "current", "failed", "closed", "closing", "never_flags", "categories",
+    "customers", "languages", "residency", "skills", "daily_cap", "monthly_cap", "concurrent_cap", "full", "busy",
+    "overflowing",
 ]  # fmt: skip
-_WAITS: Final = frozenset({"full", "overflowing"})
-_NO_ROOM: Final = frozenset({"full", "overflowing", "concurrent_cap"})
-_HELD: Final = frozenset({"full", "overflowing", "closed"})
+_WAITS: Final = frozenset({"full", "busy", "overflowing"})
+_NO_ROOM: Final = _WAITS | {"concurrent_cap"}
+_CHOSEN: Final = _WAITS | {"skills"}
+"""What does not keep a ticket from an internal queue that people chose for it: they know who can do it."""
+_HELD: Final = _CHOSEN | {"closed"}
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked. cause: one of `ticket_contracts.transfers.Cause`; for cause `source`, `facts.group` is the group
     that people chose. current: the queue it is leaving. tried: queues that did not take it. history: queues that had
-    it, oldest first. holding: queues whose load counts this ticket itself.
+    it, oldest first. holding: the load that is this ticket itself.
     """
 
     facts: TicketFacts
@@ -41,30 +45,35 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     current: str | None = None
     tried: list[str] = []
     history: list[str] = []
-    holding: frozenset[str] = frozenset()
+    holding: Holding = NOWHERE
 
 
 class Desk(Protocol):
     """The loads as they are when the decision is made."""
 
-    def load(self, queue: str) -> int:
-        """Tickets that are in the queue or reserved for it."""
+    def load(self, place: str) -> int:
+        """The weight of the tickets that are in a queue, or reserved for it; of `queue/group`, for that group."""
         ...
 
-    def overflowing(self, queue: str) -> bool:
-        """Whether it overflowed when its load last changed."""
+    def measured(self, plan: QueuePlan, at: int) -> Measured:
+        """What the queue's overflow is judged by at that instant."""
         ...
 
     def taken(self, partner: str, day: str) -> tuple[int, int]:
         """Reservations of a partner on a day (`YYYY-MM-DD`, its own) and in the month of that day."""
         ...
 
+    def at_once(self, partner: str, queues: list[str], holding: Holding) -> int:
+        """Tickets that are in these queues, all of that partner, or reserved for them; `holding` apart."""
+        ...
+
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The answer. refusals: what was weighed before the winner, with why not, in order. final: the end of the path.
-    stays: the ticket is where it belongs."""
+    stays: the ticket is where it belongs. agents: the group of the queue's agents, where it has groups."""
 
     queue: QueuePlan
+    agents: str | None
     rule: str
     final: bool
     refusals: list[tuple[str, Refusal]]
@@ -84,26 +93,37 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         name = self.queue.name
         if self.final:
             return f"{self.rule}: {passed}so the duty queue {name} has it"
-        if (name, "full") in self.refusals or (name, "overflowing") in self.refusals:
-            return f"{self.rule}: {passed}it waits for capacity at {name}"
-        return f"{self.rule}: {passed}{name} takes it"
+        where = name if self.agents is None else f"{name} ({self.agents})"
+        if self.waits:
+            return f"{self.rule}: {passed}it waits for capacity at {where}"
+        return f"{self.rule}: {passed}{where} takes it"
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is to wait for room in its queue."""
+        return any(queue == self.queue.name and why in _WAITS for queue, why in self.refusals)
 
 
 WORDS: Final[dict[Refusal, str]] = {
     "undefined": "is not defined",
     "disabled": "is disabled",
+    "paused": "is paused",
     "tried": "did not take it",
     "current": "is what it leaves",
+    "failed": "could not finish it before",
     "closed": "is closed",
     "closing": "closes by then",
     "never_flags": "may not have its flags",
     "categories": "may not have its category",
     "customers": "may not have its customer",
     "languages": "does not have its language",
+    "residency": "may not see its data",
+    "skills": "has nobody with its skills",
     "daily_cap": "has its tickets of the day",
     "monthly_cap": "has its tickets of the month",
     "concurrent_cap": "has all it may have at once",
     "full": "is full",
+    "busy": "has nobody free with its skills",
     "overflowing": "overflows",
 }
 
@@ -136,50 +156,102 @@ def refusals(
 class _Weighing:
     """Asks the desk and keeps what it said, so that the decision can be made again from its record."""
 
-    __slots__ = ("_desk", "_policy", "_request", "at", "leave", "loads", "overflowing", "refusals", "taken")
+    __slots__ = (
+        "_desk", "_needs", "_policy", "_request", "_weight", "agents", "at", "held", "leave", "loads", "oldest",
+        "overflowing", "refusals", "taken", "waits",
+    )  # fmt: skip
 
     def __init__(self, request: Request, policy: Policy, desk: Desk, at: int) -> None:
         self._request = request
         self._policy = policy
         self._desk = desk
+        self._needs: frozenset[str] | None = None
+        self._weight = policy.weight(request.facts.priority) if policy.weights else 1
         self.at = at
         self.leave = _leaving(request, policy, at)
         self.loads: dict[str, int] = {}
         self.taken: dict[str, list[int]] = {}
+        self.agents: dict[str, str] = {}
         self.overflowing: list[str] = []
+        self.held: list[str] = []
+        self.oldest: dict[str, int] = {}
+        self.waits: dict[str, int] = {}
         self.refusals: list[tuple[str, Refusal]] = []
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The skills that the ticket asks for."""
+        if self._needs is None:
+            request = self._request
+            self._needs = self._policy.needs(request.facts, request.current, request.cause, self.leave)
+        return self._needs
 
     def refusal(self, name: str) -> Refusal | None:
         """Why this queue cannot have the ticket now; None when it can. Load comes last: then all else is well."""
-        request = self._request
-        plan = self._policy.queues.get(name)
+        request, policy = self._request, self._policy
+        plan = policy.queues.get(name)
         if plan is None:
             return "undefined"
         if not plan.enabled:
             return "disabled"
+        if plan.is_paused(self.at):
+            return "paused"
         if name in request.tried:
             return "tried"
+        if plan.automation and name in request.history:
+            return "failed"  # it had its turn, and the ticket is here again: people are next
         contract = plan.contract
-        if contract is not None and (forbidden := contract.forbids(request.facts)) is not None:
+        if contract is not None and (forbidden := policy.forbids(contract, request.facts, self.at)) is not None:
             return forbidden
         if not plan.is_open(self.at):
             return "closed"
-        if self.leave != self.at and not plan.is_open(self.leave):
+        if self.leave != self.at and (not plan.is_open(self.leave) or plan.is_paused(self.leave)):
             return "closing"
         load = self._load(name)
+        crowded = self._seat(plan)
+        if crowded == "skills":
+            return crowded
         if contract is not None and (reached := self._cap(plan)) is not None:
             return reached
-        if plan.capacity is not None and load >= plan.capacity:
+        if plan.capacity is not None and load + self._weight > plan.capacity:
             return "full"
-        if plan.above is not None and plan.overflows(load, self._desk.overflowing(name)):
-            self.overflowing.append(name)
+        if crowded is not None:
+            return crowded
+        if plan.overflow and self._overflows(plan, load):
             return "overflowing"
         return None
 
-    def _load(self, name: str) -> int:
-        load = self._desk.load(name) - (name in self._request.holding)
-        self.loads[name] = load
+    def _load(self, place: str) -> int:
+        load = self._desk.load(place) - self._request.holding.of(place)
+        self.loads[place] = load
         return load
+
+    def _seat(self, plan: QueuePlan) -> Refusal | None:
+        """Finds the group of agents: the first with the ticket's skills and room, else the first with the skills, where
+        it would wait; of those that people chose without them, the first of all."""
+        needs = self.needs
+        if not plan.groups:
+            return None if not needs or needs <= plan.skills else "skills"
+        skilled = [group for group in plan.groups if needs <= group.skills]
+        self.agents[plan.name] = (skilled or plan.groups)[0].name
+        for group in skilled:
+            if group.has_room(self._load(group.place), self._weight):
+                self.agents[plan.name] = group.name
+                return None
+        return "busy" if skilled else "skills"
+
+    def _overflows(self, plan: QueuePlan, load: int) -> bool:
+        name, measured = plan.name, self._desk.measured(plan, self.at)
+        if measured.held:
+            self.held.append(name)
+        if measured.oldest is not None and plan.oldest is not None:
+            self.oldest[name] = measured.oldest
+        if measured.wait is not None and plan.wait is not None:
+            self.waits[name] = measured.wait
+        if not plan.overflows(load, measured):
+            return False
+        self.overflowing.append(name)
+        return True
 
     def _cap(self, plan: QueuePlan) -> Refusal | None:
         contract = plan.contract
@@ -191,7 +263,8 @@ class _Weighing:
         taken = self.taken.get(name)
         if taken is None:
             day, month = self._desk.taken(name, contract.days.day(self.at))
-            taken = self.taken[name] = [day, month, sum(map(self._load, self._policy.partner_queues[name]))]
+            now = self._desk.at_once(name, self._policy.partner_queues[name], self._request.holding)
+            taken = self.taken[name] = [day, month, now]
         if caps.daily is not None and taken[0] >= caps.daily:
             return "daily_cap"
         if caps.monthly is not None and taken[1] >= caps.monthly:
@@ -205,11 +278,9 @@ class _Weighing:
         why = self.refusal(name)
         if why is None:
             return True
-        if why in beyond and self._policy.queues[name].internal:
+        if (name, why) not in self.refusals:
             self.refusals.append((name, why))
-            return True
-        self.refusals.append((name, why))
-        return False
+        return why in beyond and self._policy.queues[name].internal
 
     def least_loaded(self, takers: list[str], *, weighted: bool) -> str:
         """Of queues that can have it the one with the least load, for its weight; among equals the first."""
@@ -228,6 +299,7 @@ def decide(request: Request, policy: Policy, desk: Desk, at: dt.datetime) -> Out
     plan = policy.queues[queue]
     return Outcome(
         queue=plan,
+        agents=weighing.agents.get(queue),
         rule=rule,
         final=final,
         refusals=weighing.refusals,
@@ -241,6 +313,9 @@ def decide(request: Request, policy: Policy, desk: Desk, at: dt.datetime) -> Out
             overflowing=weighing.overflowing,
             history=list(request.history),
             cause=request.cause,
+            held=weighing.held,
+            oldest=weighing.oldest,
+            waits=weighing.waits,
         ),
         stays=stays,
     )
@@ -251,7 +326,7 @@ def _choose(request: Request, policy: Policy, weighing: _Weighing) -> tuple[str,
     facts, current = request.facts, request.current
     if request.cause == "source":
         chosen = policy.group_queues.get(facts.group) if facts.group is not None else None
-        if chosen is not None and weighing.takes(chosen, _HELD if policy.people_decide else _WAITS):
+        if chosen is not None and weighing.takes(chosen, _HELD if policy.people_decide else _CHOSEN):
             return chosen, SOURCE_GROUP, False, chosen == current
     elif request.cause == "reopened" and request.history and weighing.takes(request.history[-1], _WAITS):
         return request.history[-1], REOPENED, False, False
@@ -264,13 +339,14 @@ def _choose(request: Request, policy: Policy, weighing: _Weighing) -> tuple[str,
         and triage.name not in request.tried
         and not (triage.name == current and request.purpose == "transfer")
         and request.cause != "queue_closing"
+        and weighing.takes(triage.name, _HELD)
     ):
         return triage.name, TRIAGE, False, triage.name == current
     if number is None:
         return policy.duty.name, DUTY, True, policy.duty.name == current
     rule = policy.rules[number].name
     candidates = resolved(policy, policy.candidates[number], facts)
-    if request.cause == "reroute" and current in candidates and _may_keep(policy, current, facts):
+    if request.cause == "reroute" and current in candidates and _may_keep(policy, current, facts, weighing.at):
         return current, rule, False, True
     strategy = policy.rules[number].strategy
     takers: list[str] = []
@@ -295,7 +371,7 @@ def _waiting_place(policy: Policy, weighing: _Weighing, before: str | None) -> s
     name, why = weighing.refusals[-1]
     if why not in _WAITS or not policy.queues[name].internal:
         return before
-    if before is None or (why == "overflowing" and (before, "full") in weighing.refusals):
+    if before is None or (why == "overflowing" and (before, "overflowing") not in weighing.refusals):
         return name
     return before
 
@@ -308,11 +384,13 @@ def resolved(policy: Policy, candidates: list[str], facts: TicketFacts) -> list[
     return [name for c in candidates if (name := stands_for if c == GROUP else c) is not None]
 
 
-def _may_keep(policy: Policy, current: str, facts: TicketFacts) -> bool:
+def _may_keep(policy: Policy, current: str, facts: TicketFacts, at: int) -> bool:
     """Whether a ticket whose facts changed may stay where it is: its place is reserved, and nobody moves it for load.
     People of an internal queue go on with it when they open; a partner's hours are its contract's."""
     plan = policy.queues.get(current)
-    return plan is not None and plan.enabled and (plan.contract is None or plan.contract.forbids(facts) is None)
+    if plan is None or not plan.enabled or not plan.skilled(policy.needs(facts, current, "reroute", at)):
+        return False
+    return plan.contract is None or policy.forbids(plan.contract, facts, at) is None
 
 
 def _but_no_third_round(
@@ -338,9 +416,9 @@ def _but_no_third_round(
 def unmoved(policy: Policy, old: TicketFacts, new: TicketFacts, where: str, at: dt.datetime) -> bool:
     """Whether a change of facts gives no reason to decide anew: the same rule matches as did before it, and the ticket
     may stay. So a ticket that people escalated is not sent back because its text was corrected."""
-    if (ABSTAINED in old.flags) != (ABSTAINED in new.flags) or not _may_keep(policy, where, new):
-        return False
     second = int(at.timestamp())
+    if (ABSTAINED in old.flags) != (ABSTAINED in new.flags) or not _may_keep(policy, where, new, second):
+        return False
     matching = policy.index.matching
     return next(matching(old, where, "reroute", second), None) == next(matching(new, where, "reroute", second), None)
 
@@ -398,5 +476,7 @@ def routed(
         final=outcome.final,
         reason=outcome.reason,
         look_again_at=outcome.look_again_at,
+        agent_group=outcome.agents,
+        waits=outcome.waits,
         inputs=outcome.inputs,
     )

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
+
+import msgspec
 
 from business_calendar import Calendar
 from ticket_contracts.agreement import Agreement, Condition, Published
 from ticket_contracts.agreement.calendars import compile_calendars
-from ticket_contracts.agreement.model import Partner, Queue, RoutingRule
+from ticket_contracts.agreement.model import Band, Partner, Queue
 from ticket_contracts.routing import TicketFacts
+from ticket_router.domain.places import group_place
 
 NEVER: Final = 1 << 62
 """The second in which a calendar closes that never does."""
 _QUARTER: Final = 900
 
-Forbidden = Literal["never_flags", "categories", "customers", "languages"]
+Forbidden = Literal["never_flags", "categories", "customers", "languages", "residency"]
 """A part of a partner's contract that keeps a ticket inside."""
 
 
@@ -63,7 +66,7 @@ class Hours:
 
 
 class Contract:
-    """What a partner may be given, apart from hours and load."""
+    """What a partner may be given, apart from hours, load and where data may be seen (`Policy.forbids` knows all)."""
 
     __slots__ = (
         "_customers",
@@ -76,6 +79,7 @@ class Contract:
         "fields",
         "hours",
         "name",
+        "regions",
     )
 
     def __init__(self, name: str, partner: Partner, hours: Hours, calendar: Calendar, agreement: Agreement) -> None:
@@ -89,6 +93,7 @@ class Contract:
         self._customers = None if partner.customers is None else frozenset(partner.customers)
         self._languages = None if partner.languages is None else frozenset(partner.languages)
         self._never = frozenset(partner.never_flags)
+        self.regions = frozenset(partner.regions)
 
     def forbids(self, facts: TicketFacts) -> Forbidden | None:
         """The part of the contract that keeps this ticket inside, if one does. What is unknown is not allowed."""
@@ -132,12 +137,43 @@ class _LocalDays:
         return int(dt.datetime.combine(tomorrow, dt.time(), self._zone).timestamp())
 
 
+class _Group:
+    """One group of a queue's agents. place: the name of its load."""
+
+    __slots__ = ("capacity", "name", "place", "skills")
+
+    def __init__(self, name: str, place: str, capacity: int | None, skills: frozenset[str]) -> None:
+        self.name = name
+        self.place = place
+        self.capacity = capacity
+        self.skills = skills
+
+    def has_room(self, load: int, weight: int) -> bool:
+        return self.capacity is None or load + weight <= self.capacity
+
+
+class _Pauses:
+    """Spans in which a queue receives nothing, as unix seconds; they may overlap."""
+
+    __slots__ = ("_spans",)
+
+    def __init__(self, queue: Queue) -> None:
+        self._spans = sorted((int(p.begin.timestamp()), int(p.until.timestamp())) for p in queue.pauses)
+
+    def hold(self, at: int) -> bool:
+        return any(begin <= at < until for begin, until in self._spans)
+
+    def next_change(self, at: int) -> int:
+        return min((edge for span in self._spans for edge in span if edge > at), default=NEVER)
+
+
 class QueuePlan:
     """One queue with its hours and, for a partner's, its contract."""
 
     __slots__ = (
-        "above", "below", "capacity", "contract", "enabled", "hours", "internal", "lead", "name", "owner_role",
-        "support_model", "tier", "title", "weight",
+        "automation", "capacity", "contract", "depth", "enabled", "groups", "hold", "hours", "internal", "lead",
+        "name", "oldest", "overflow", "owner_role", "pauses", "skills", "support_model", "tier", "title", "wait",
+        "weight",
     )  # fmt: skip
 
     def __init__(self, name: str, queue: Queue, hours: tuple[Hours, ...], contract: Contract | None) -> None:
@@ -147,11 +183,26 @@ class QueuePlan:
         self.owner_role = queue.owner_role
         self.support_model = queue.support_model
         self.internal = queue.support_model == "internal"
+        self.automation = queue.support_model == "automation"
         self.enabled = queue.enabled
+        self.pauses = _Pauses(queue) if queue.pauses else None
         self.capacity = queue.capacity
         self.weight = queue.weight
-        self.above = queue.overflow.above if queue.overflow else None
-        self.below = queue.overflow.below if queue.overflow else 0
+        self.skills = frozenset(queue.skills)
+        self.groups = tuple(
+            _Group(group, group_place(name, group), agents.capacity, self.skills.union(agents.skills))
+            for group, agents in queue.groups.items()
+        )
+        overflow = queue.overflow
+        self.overflow = overflow is not None
+        self.depth = (
+            None
+            if overflow is None or overflow.above is None
+            else Band(above=overflow.above, below=overflow.below or 0)
+        )
+        self.oldest = None if overflow is None else _in_seconds(overflow.oldest_minutes)
+        self.wait = None if overflow is None else _in_seconds(overflow.wait_minutes)
+        self.hold = 0 if overflow is None else 60 * overflow.hold_minutes
         self.lead = None if queue.close_lead_minutes is None else 60 * queue.close_lead_minutes
         self.hours = hours
         self.contract = contract
@@ -159,15 +210,29 @@ class QueuePlan:
     def is_open(self, at: int) -> bool:
         return all(hours.is_open(at) for hours in self.hours)
 
+    def is_paused(self, at: int) -> bool:
+        return self.pauses is not None and self.pauses.hold(at)
+
     def next_close(self, at: int) -> int:
         """The first instant after `at` at which one of its calendars closes."""
         return min((hours.next_close(at) for hours in self.hours), default=NEVER)
 
-    def overflows(self, load: int, before: bool) -> bool:
-        """Whether it overflows now: from `above` on, and once it does, until it has drained to `below`."""
-        if self.above is None:
-            return False
-        return load > self.below if before else load >= self.above
+    def skilled(self, needs: frozenset[str]) -> bool:
+        """Whether somebody of the queue has all of these skills."""
+        if not self.groups:
+            return needs <= self.skills
+        return any(needs <= group.skills for group in self.groups)
+
+    def overflows(self, load: int, measured: Measured) -> bool:
+        """Whether it overflows with this load: from `above` of any measure on, and once it does, until all have drained
+        to `below`; before its hold is over, what it did."""
+        before = measured.before
+        if measured.held:
+            return before
+        for band, value in ((self.depth, load), (self.oldest, measured.oldest), (self.wait, measured.wait)):
+            if band is not None and value is not None and (value > band.below if before else value >= band.above):
+                return True
+        return False
 
     def open_seconds(self, start: int, end: int) -> int:
         """Seconds in which somebody works on it, at most: of several calendars the least."""
@@ -182,6 +247,21 @@ class QueuePlan:
         if close >= NEVER:
             return None
         return close - self.lead if close - self.lead > at else close
+
+
+def _in_seconds(minutes: Band | None) -> Band | None:
+    return None if minutes is None else Band(above=60 * minutes.above, below=60 * minutes.below)
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """What a queue's overflow is judged by beside its load. before: whether it overflowed when it was last looked at;
+    held: that this cannot change yet. oldest: seconds that its oldest ticket has waited; wait: seconds that a newcomer
+    is expected to; None: nothing waits, or the rate is not known."""
+
+    before: bool = False
+    held: bool = False
+    oldest: int | None = None
+    wait: int | None = None
 
 
 class _Residue:
@@ -235,6 +315,11 @@ _READERS: Final[dict[str, Callable[[TicketFacts], object]]] = {
 }
 
 
+class _Conditional(Protocol):
+    @property
+    def when(self) -> Condition: ...
+
+
 class RuleIndex:
     """Which rules a ticket can match, as one integer: bit n stands for rule n.
 
@@ -243,8 +328,7 @@ class RuleIndex:
     finds what `conditions.matches` finds, rule by rule, is held by a property test.
     """
 
-    def __init__(self, rules: Sequence[RoutingRule], hours: Mapping[str, Hours], agreement: Agreement) -> None:
-        self.rules = rules
+    def __init__(self, rules: Sequence[_Conditional], hours: Mapping[str, Hours], agreement: Agreement) -> None:
         self._all = (1 << len(rules)) - 1
         conditions = [rule.when for rule in rules]
         self._fields = [
@@ -339,6 +423,12 @@ class Policy:
         self.ping_pong_queue = self._known(routing.ping_pong_queue) if routing.ping_pong_queue else None
         self.duty = self._known(routing.duty_queue)
         self.people_decide = agreement.transfers.source_reassignment == "acknowledges"
+        self.weights = {str(priority): weight for priority, weight in routing.weights.items()}
+        self.kept_days = routing.ended_kept_days
+        self._residency = [frozenset(rule.regions) for rule in agreement.residency]
+        self._resides = RuleIndex(agreement.residency, self.hours, agreement)
+        self._skills = [frozenset(rule.skills) for rule in routing.skills]
+        self._asks = RuleIndex(routing.skills, self.hours, agreement)
         self.triage = next(
             (q for q in self.queues.values() if q.internal and q.enabled and q.owner_role == agreement.intake_duty),
             None,
@@ -355,11 +445,33 @@ class Policy:
             raise ValueError(f"agreement {self.version}: routing names queue {queue!r}, which is not defined")
         return plan
 
+    def weight(self, priority: str) -> int:
+        """How much of a capacity a ticket of that priority takes."""
+        return self.weights.get(priority, 1)
+
+    def forbids(self, contract: Contract, facts: TicketFacts, at: int) -> Forbidden | None:
+        """The part of the contract that keeps this ticket inside at that instant, if one does."""
+        why = contract.forbids(facts)
+        if why is None and self._residency:
+            for number in self._resides.matching(facts, None, None, at):
+                if not contract.regions or not contract.regions <= self._residency[number]:
+                    return "residency"
+        return why
+
+    def needs(self, facts: TicketFacts, queue: str | None, cause: str | None, at: int) -> frozenset[str]:
+        """The skills that the ticket asks of the agents who work on it."""
+        if not self._skills:
+            return _NO_SKILLS
+        return _NO_SKILLS.union(*(self._skills[n] for n in self._asks.matching(facts, queue, cause, at)))
+
     def next_change(self, at: int) -> int | None:
-        """The first instant after `at` at which a calendar opens or closes: a decision may turn out otherwise then."""
+        """The first instant after `at` at which a calendar opens or closes or a pause begins or ends: a decision may
+        turn out otherwise then."""
         if not self._change_from <= at < self._change_until:
             self._change_from = at
-            self._change_until = min((hours.next_change(at) for hours in self.hours.values()), default=NEVER)
+            changes = [hours.next_change(at) for hours in self.hours.values()]
+            changes += [plan.pauses.next_change(at) for plan in self.queues.values() if plan.pauses is not None]
+            self._change_until = min(changes, default=NEVER)
         return None if self._change_until >= NEVER else self._change_until
 
 
@@ -379,6 +491,7 @@ class Policies:
         return policy
 
 
+_NO_SKILLS: Final[frozenset[str]] = frozenset()
 GROUP: Final = "group"
 """The candidate of a rule that stands for the queue of the source's group."""
 ABSTAINED: Final = "abstained"

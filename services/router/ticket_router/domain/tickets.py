@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from typing import Final
 
 import msgspec
@@ -20,10 +21,12 @@ from ticket_contracts.transfers import (
     TransferWithdrawn,
 )
 from ticket_router.domain.decide import HOURLY, Request
+from ticket_router.domain.places import NOWHERE, Holding, group_place
 from ticket_router.domain.policy import ABSTAINED
 
 _KEPT_HISTORY: Final = 20
-_NO_TIME: Final = dt.datetime.max.replace(tzinfo=dt.UTC)
+_TO_BE_WORKED_ON: Final = frozenset({"new", "open"})
+_DAY: Final = 86_400
 
 
 class Normalized(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -55,12 +58,15 @@ class Classified(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Reservation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A place that the newest decision holds until somebody acknowledges. transfer_id: None until handoff opens one."""
+    """A place that the newest decision holds until somebody acknowledges. transfer_id: None until handoff opens one.
+    since: the unix second of the decision. group: of the queue's agents."""
 
     queue: str
     purpose: Purpose
     cause: str
     transfer_id: str | None = None
+    since: int = 0
+    group: str | None = None
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -86,7 +92,10 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
     at: the queue that owns it. pending: the place reserved by the newest decision. routed: it has been decided since
     it began or was reopened. reopened: the next decision follows a reopening. look_at: when to decide anew without an
     event. history: queues that had it, oldest first, the duty queue and moves by the hour apart. waits_for: queues that
-    only lacked room when it went to the duty queue.
+    only lacked room when it went to the duty queue; deadline: the unix second by which it is to be solved, told then.
+    since, group: when it came to where it is, and its place among the queue's agents. weight: how much of a capacity it
+    takes. came_back: it was known before, and forgotten. forget_on: of what ended, or never was a ticket, the day
+    (since 1970, UTC) at whose beginning it is forgotten.
     """
 
     ticket_version: int = 0
@@ -107,10 +116,21 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
     ended: bool = False
     look_at: Instant | None = None
     waits_for: list[str] = []
+    deadline: int | None = None
+    since: int = 0
+    group: str | None = None
+    weight: int = 1
+    came_back: bool = False
+    forget_on: int | None = None
 
     def learn_ticket(self, event: TicketNormalized) -> bool:
         """A newer version of the ticket. Returns whether something changed that a decision rests on."""
         requester = event.requester
+        if not self.ticket_version and event.ticket_version > 1:
+            # It was here before and is forgotten. Its decisions go on above any that it can have had: they were fewer
+            # than one a minute.
+            self.decision = max(self.decision, int(event.decided_for.timestamp()) // 60)
+            self.came_back = True
         before = self.normalized
         self.ticket_version = event.ticket_version
         self.normalized = Normalized(
@@ -130,7 +150,7 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
             self._end()
             self.normalized = None  # whatever brings it back brings a whole ticket
             return False
-        if self.ended or (event.lifecycle == "reopened" and self.routed):
+        if self.ended or (event.lifecycle == "reopened" and (self.routed or self.came_back)):
             self._end()
             self.ended, self.routed, self.reopened = False, False, True
         return before is not None and _asked_anew(before) != _asked_anew(self.normalized)
@@ -150,6 +170,10 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
         )
         return before is not None and before != self.classified
 
+    def assume(self, classified: Classified) -> None:
+        """What stands in for the classification of a ticket that came back after it was forgotten."""
+        self.classified = classified
+
     def learn_transfer(self, event: TransferEvent, duty_queue: str) -> None:
         """A step of handoff's. duty_queue: of the agreement in force."""
         self.sequence = event.sequence
@@ -165,7 +189,7 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
                 if self.transfer is not None and self.transfer.transfer_id == event.transfer_id:
                     self.transfer = None
             case TransferCompleted():
-                self._arrive(event.queue, duty_queue)
+                self._arrive(event, duty_queue)
 
     def _requested(self, event: TransferRequested) -> None:
         if self.ended:
@@ -192,10 +216,11 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
         if held is not None and held.transfer_id == transfer_id and queue in (None, held.queue):
             self.pending = None
 
-    def _arrive(self, queue: str, duty_queue: str) -> None:
+    def _arrive(self, event: TransferCompleted, duty_queue: str) -> None:
         """The ownership moved. A newer reservation elsewhere stays: its transfer is still to come."""
         if self.ended:
             return
+        queue = event.queue
         arrived = self.pending if self.pending is not None and self.pending.queue == queue else None
         cause = arrived.cause if arrived is not None else self.transfer.cause if self.transfer is not None else "first"
         if cause not in ("first", "reopened"):
@@ -203,6 +228,11 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
         if queue != duty_queue and (not self.history or self.history[-1] != queue):
             kept = self.history[:-1] if cause in HOURLY else self.history
             self.history = [*kept, queue][-_KEPT_HISTORY:]
+        if queue != self.at:
+            self.since = int(event.decided_for.timestamp()) if arrived is None else arrived.since
+            self.group = None
+        if arrived is not None:
+            self.group = arrived.group
         self.at = queue
         if queue != duty_queue:
             self.waits_for = []
@@ -211,16 +241,24 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
         self.transfer = self.ask = None
 
     def _end(self) -> None:
-        self.at = self.pending = self.ask = self.transfer = self.look_at = None
+        self.at = self.pending = self.ask = self.transfer = self.look_at = self.group = self.deadline = None
         self.waits_for = []
+        self.since = 0
         self.ended, self.reopened = True, False
 
-    def decided(self, reservation: Reservation, look_again_at: dt.datetime | None, waits_for: list[str]) -> None:
+    def decided(
+        self,
+        reservation: Reservation,
+        look_again_at: dt.datetime | None,
+        waits_for: list[str],
+        deadline: int | None = None,
+    ) -> None:
         """The newest decision: its place is reserved, an older reservation is given up."""
         self.decision += 1
         self.pending = reservation
         self.look_at = look_again_at
         self.waits_for = waits_for
+        self.deadline = deadline
         self.routed = True
         self.reopened = False
 
@@ -230,10 +268,29 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
         return self.at is not None and self.pending is None and self.transfer is None
 
     @property
-    def urgency(self) -> tuple[str, dt.datetime]:
-        """Of tickets that wait for the same room the least goes first: the highest priority, then the oldest."""
+    def unclassified_for_good(self) -> bool:
+        """Whether it came back without what was known of it: its classification is told again only when it changes."""
+        return self.came_back and self.reopened and self.classified is None
+
+    @property
+    def urgency(self) -> tuple[str, float, float]:
+        """Of tickets that wait for the same room the least goes first: the highest priority, of these the one with the
+        least time left to solve it, then the oldest."""
         created = None if self.normalized is None else self.normalized.created_at
-        return "" if self.classified is None else self.classified.priority, created or _NO_TIME
+        return (
+            "" if self.classified is None else self.classified.priority,
+            math.inf if self.deadline is None else self.deadline,
+            math.inf if created is None else created.timestamp(),
+        )
+
+    def keep_until(self, days: int) -> int | None:
+        """Sets and returns the day on which nothing more needs to be known of it, `days` after the last that was heard;
+        None while it is a ticket that somebody owns."""
+        gone = self.known_at is not None and (self.ended or self.normalized is None)
+        self.forget_on = None
+        if gone and self.known_at is not None:
+            self.forget_on = int(self.known_at.timestamp()) // _DAY + days + 1
+        return self.forget_on
 
     @property
     def known(self) -> bool:
@@ -246,11 +303,26 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
         return self.pending.queue if self.pending is not None else self.at
 
     @property
-    def holding(self) -> frozenset[str]:
-        """The queues whose load counts it."""
-        if self.pending is None:
-            return frozenset() if self.at is None else frozenset((self.at,))
-        return frozenset((self.pending.queue,)) if self.at is None else frozenset((self.at, self.pending.queue))
+    def holding(self) -> Holding:
+        """What it takes of the desk."""
+        at, pending = self.at, self.pending
+        if at is None and pending is None:
+            return NOWHERE
+        places: list[str] = []
+        since: dict[str, int] = {}
+        if at is not None:
+            places.append(at)
+            since[at] = self.since
+            if self.group is not None:
+                places.append(group_place(at, self.group))
+        if pending is not None:
+            if pending.queue not in since:
+                places.append(pending.queue)
+                since[pending.queue] = pending.since
+            if pending.group is not None and (place := group_place(pending.queue, pending.group)) not in places:
+                places.append(place)
+        works = self.normalized is None or self.normalized.status in _TO_BE_WORKED_ON
+        return Holding(self.weight, tuple(places), tuple(since.items()) if works else ())
 
     def facts(self, at: dt.datetime, group: str | None = None) -> TicketFacts:
         """What rules may ask at that instant. group: in place of the ticket's own. Both halves must be known."""
