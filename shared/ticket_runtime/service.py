@@ -33,7 +33,7 @@ from ticket_runtime.settings import CannotRun, RuntimeSettings
 from ticket_runtime.task import Work
 from ticket_runtime.topics import add_missing_topics
 
-__all__ = ["LiveView", "ServiceSpec", "TaskContext", "run_service"]
+__all__ = ["LiveView", "ServiceSpec", "TaskContext", "listening", "run_service"]
 
 STOPPED = 0
 """Exit codes: a signal asked for it, and every transaction was finished."""
@@ -134,7 +134,7 @@ async def _run(spec: ServiceSpec, settings: RuntimeSettings, make_loop: Callable
         app = make_app(spec.name, metrics, loop.alive, loop.ready)
         if spec.routes is not None:
             spec.routes(app, view)
-        await stack.enter_async_context(_listening(app, settings))
+        await stack.enter_async_context(listening(app, settings))
         working = asyncio.create_task(loop.run(), name="loop")
         renewal = asyncio.create_task(_ended_by(spec, agreements, inputs, news))
         try:
@@ -210,7 +210,8 @@ async def _following(
 
 
 @contextlib.asynccontextmanager
-async def _listening(app: FastAPI, settings: RuntimeSettings) -> AsyncIterator[None]:
+async def listening(app: FastAPI, settings: RuntimeSettings) -> AsyncIterator[None]:
+    """Serves HTTP as the settings say, for as long as the block lasts, and tells the endpoint file where."""
     try:
         listener = socket.create_server((settings.http_host, settings.http_port))
     except OSError as error:

@@ -16,11 +16,13 @@ from sla_monitor import offline
 from sla_monitor.adapters.measure import metrics_of
 from sla_monitor.adapters.recorded import Recorded, RecordedError, from_broker, from_directory
 from sla_monitor.domain.explain import as_text, explain
+from sla_monitor.facts.commands import add_to as add_facts
 from sla_monitor.handlers import INPUTS, SlaWork
 from ticket_contracts.agreement.calendars import calendar_spec
 from ticket_contracts.agreement.reading import AgreementError, read_agreement
 from ticket_contracts.cloudevents import encode, parse_instant
 from ticket_runtime.context import TaskContext
+from ticket_runtime.settings import CannotRun
 
 DAY = 86_400
 
@@ -31,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], int] = options.run
     try:
         return command(options)
-    except (RecordedError, AgreementError, CalendarError, OSError) as error:
+    except (RecordedError, AgreementError, CalendarError, CannotRun, OSError) as error:
         print(error, file=sys.stderr)
         return 2
 
@@ -67,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     explanation.add_argument("--at", type=parse_instant, metavar="INSTANT", help="by default its last event")
     explanation.add_argument("--json", action="store_true")
     explanation.set_defaults(run=_explain)
+    add_facts(commands)
     return parser
 
 

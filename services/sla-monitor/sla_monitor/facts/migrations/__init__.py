@@ -1,0 +1,1 @@
+"""The schema `facts` and how it came to be."""
