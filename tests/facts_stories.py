@@ -363,11 +363,12 @@ def recount(stories: list[Story], since: datetime, until: datetime) -> dict[tupl
     Only of stories that are told by then: it knows how they ended, not what stood before."""
     sums: dict[tuple[str, str], list[float]] = defaultdict(list)
     for story in stories:
-        for (queue, _), following in zip(story.stays, [*story.stays[1:], None], strict=True):
+        for number, (queue, _) in enumerate(story.stays):
             if queue == "owls-first":
-                end = following[1] if following else story.resolved_at
+                onward = story.stays[number + 1 : number + 2]
+                end = onward[0][1] if onward else story.resolved_at
                 if end is not None and since <= end < until:
-                    sums["partner_escalation_ratio", "owls"].append(bool(following) and TIERS[following[0]] >= 2)
+                    sums["partner_escalation_ratio", "owls"].append(any(TIERS[name] >= 2 for name, _ in onward))
                     sums["partner_article_coverage_ratio", "owls"].append(story.articles)
                     sums["partner_correction_ratio", "owls"].append(story.corrected)
         if story.resolved_at is not None and since <= story.resolved_at < until:

@@ -59,7 +59,7 @@ async def test_figures_equal_a_recount_in_plain_python(engine: AsyncEngine, seed
         until = told.SATURDAY + timedelta(microseconds=1)  # a window holds its end, not its beginning
         expected = told.recount(stories, until - length, until)
         totals = {
-            (f.figure, f.side or f.partner or ""): (f.of, pytest.approx(f.value))
+            (str(f.figure), f.side or f.partner or ""): (f.of, pytest.approx(f.value))
             for f in found.values
             if f.window == window and f.category is None and f.priority is None
         }

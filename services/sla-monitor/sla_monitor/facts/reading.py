@@ -19,7 +19,7 @@ from ticket_contracts.ids import event_id
 from ticket_contracts.routing import TicketRouted
 from ticket_contracts.sla import ClockEvent
 from ticket_contracts.tickets import Feedback, TicketDuplicate, TicketNormalized
-from ticket_contracts.transfers import OwnerChanged, TransferEvent
+from ticket_contracts.transfers import ContextAdded, OwnerChanged, TransferEvent
 
 TOPICS = (
     topics.AGREEMENT,
@@ -165,7 +165,7 @@ def _transfer(event: TransferEvent) -> Iterator[Row]:
             transfer_id=event.transfer_id,
             **common,
         )
-    else:
+    elif not isinstance(event, ContextAdded):  # what people wrote is text
         yield _row(
             tables.steps,
             event,
