@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -58,7 +59,7 @@ async def test_figures_equal_a_recount_in_plain_python(engine: AsyncEngine, seed
     for window, length in WINDOWS.items():
         until = told.SATURDAY + timedelta(microseconds=1)  # a window holds its end, not its beginning
         expected = told.recount(stories, until - length, until)
-        totals = {
+        totals: dict[tuple[str, str], Any] = {
             (str(f.figure), f.side or f.partner or ""): (f.of, pytest.approx(f.value))
             for f in found.values
             if f.window == window and f.category is None and f.priority is None
