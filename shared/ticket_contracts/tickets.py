@@ -62,6 +62,10 @@ class TicketNormalized(Event, frozen=True, kw_only=True):
     lifecycle: `created` for version 1, `reopened` when the status left resolved or an end, `ended` when it
         reached one, `updated` otherwise.
     changed: names of the fields below that differ from the version before.
+    merged_into, split_from: the other ticket's id, where the source says so: a merge ends this ticket with status
+        `merged`, a split begins it.
+    flags: what stands in the text (`secret:…`, `personal:…`, `text:cut`), and `unreadable:created_at` where a date of
+        the source could not be read.
     group, assignee: where the source says the ticket is; evidence for handoff, never the owner.
     created_at, updated_at: the source's; received_at: when Relaydesk accepted the message; all UTC.
     """
@@ -97,6 +101,8 @@ class TicketNormalized(Event, frozen=True, kw_only=True):
     created_at: Instant | None = None
     updated_at: Instant | None = None
     received_at: Instant
+    merged_into: str | None = None
+    split_from: str | None = None
 
     def identity(self) -> tuple[str | int, ...]:
         return self.ticket, self.ticket_version

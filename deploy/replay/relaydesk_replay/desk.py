@@ -34,12 +34,15 @@ MODULES = {
     "sla-monitor": "sla_monitor",
     "handoff": "ticket_handoff",
 }
+EDGE = "intake-edge"
+"""Intake's HTTP edge: a process of its own, which stays and answers 503 while the broker is away."""
 PORTS = {
-    "intake": 8600,
+    EDGE: 8600,
     "handoff": 8601,
     "router": 8602,
     "sla-monitor": 8603,
     "classifier": 8604,
+    "intake": 8605,
     "kafka": 9092,
     "postgres": 5433,
 }
@@ -183,8 +186,12 @@ def _services(plan: Plan, bootstrap: str, database: str) -> list[Service]:
                 "RELAYDESK_HTTP_PORT": str(plan.ports.get(name, 0)),
                 **own.get(name, {}),
             },
+            command,
         )
-        for name, module in MODULES.items()
+        for name, module, command in (
+            (EDGE, MODULES["intake"], "edge"),
+            *((name, module, "serve") for name, module in MODULES.items()),
+        )
     ]
 
 
@@ -192,7 +199,8 @@ def _endpoints(services: dict[str, str], bootstrap: str, database: str) -> dict[
     """The addresses that others rely on; without the database's password, which is in the data directory."""
     postgres = urlsplit(database)
     return {
-        "intake": services["intake"],
+        "intake": services[EDGE],
+        "intake-tasks": services["intake"],
         "desk": services["handoff"],
         "router": services["router"],
         "sla": services["sla-monitor"],

@@ -1,4 +1,4 @@
-"""Starts the five services, starts again what ends by itself, and stops everything in order."""
+"""Starts the services' processes, starts again what ends by itself, and stops everything in order."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from relaydesk_local import guard
 _RESTART_WINDOW_SECONDS = 60.0
 _RESTARTS_AT_MOST = 8
 _STOP_SECONDS = 20
+_WAITS = 2
+"""Exit code of a service that cannot run as things are: no broker answers."""
 
 
 class ServiceFailed(RuntimeError):
@@ -28,15 +30,17 @@ class ServiceFailed(RuntimeError):
 
 @dataclass(slots=True)
 class Service:
-    """name: of the service. module: started as `python -m module serve`. env: besides this process's own
+    """name: of the process. module, command: started as `python -m module command`. env: besides this process's own
     environment."""
 
     name: str
     module: str
     env: Mapping[str, str]
+    command: str = "serve"
     process: asyncio.subprocess.Process | None = None
     pid: int = 0
-    starts: list[float] = field(default_factory=list)
+    starts: int = 0
+    faults: list[float] = field(default_factory=list)
 
 
 class Supervisor:
@@ -46,6 +50,7 @@ class Supervisor:
         self._services = services
         self._directory = directory
         self._stopping = False
+        self._was_ready = False
         self._failure: asyncio.Future[None] | None = None
 
     @contextlib.asynccontextmanager
@@ -79,6 +84,7 @@ class Supervisor:
                     raise ServiceFailed(
                         f"{service.name} is not ready after {timeout:.0f} s; {self._last_words(service)}"
                     ) from None
+        self._was_ready = True
         return found
 
     def raise_failure(self) -> None:
@@ -96,7 +102,7 @@ class Supervisor:
         return used
 
     def restarts(self) -> int:
-        return sum(max(len(service.starts) - 1, 0) for service in self._services)
+        return sum(max(service.starts - 1, 0) for service in self._services)
 
     async def _ready(self, service: Service, client: httpx.AsyncClient) -> str:
         while True:
@@ -108,19 +114,21 @@ class Supervisor:
             await asyncio.sleep(0.1)
 
     async def _keep_up(self, service: Service) -> None:
+        """Starts it again whenever it ends, unless it ends again and again. Once the desk was ready, a service that
+        finds no broker is waiting for one, however long that takes."""
         loop = asyncio.get_running_loop()
         while not self._stopping:
-            recent = [at for at in service.starts if loop.time() - at < _RESTART_WINDOW_SECONDS]
+            recent = [at for at in service.faults if loop.time() - at < _RESTART_WINDOW_SECONDS]
             if len(recent) >= _RESTARTS_AT_MOST:
                 assert self._failure is not None
                 words = f"{service.name} ended {len(recent)} times in a minute; {self._last_words(service)}"
                 self._failure.set_exception(ServiceFailed(words))
                 return
-            service.starts.append(loop.time())
+            service.starts += 1
             with self._log(service).open("ab") as log:
                 service.process = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-I", guard.__file__, str(int(signal.SIGTERM)), str(_STOP_SECONDS)),
-                    *(sys.executable, "-m", service.module, "serve"),
+                    *(sys.executable, "-m", service.module, service.command),
                     stdin=asyncio.subprocess.PIPE,  # the service lives no longer than our end of this
                     stdout=asyncio.subprocess.PIPE,
                     stderr=log,
@@ -129,7 +137,9 @@ class Supervisor:
                 )
             assert service.process.stdout is not None
             service.pid = int(await service.process.stdout.readline() or 0)
-            await service.process.wait()
+            code = await service.process.wait()
+            if not (self._was_ready and code == _WAITS):
+                service.faults.append(loop.time())
             if not self._stopping:
                 await asyncio.sleep(min(0.2 * 2 ** len(recent), 5.0))
 

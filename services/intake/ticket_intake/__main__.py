@@ -17,8 +17,8 @@ import msgspec
 from ticket_contracts import topics
 from ticket_contracts.cloudevents import instant_text, parse_instant
 from ticket_intake import documents
-from ticket_intake.adapters.alone import run_edge
 from ticket_intake.adapters.edge import Edge, EdgeLimits, kafka_producer
+from ticket_intake.adapters.serving import run_edge
 from ticket_intake.documents import Document, DocumentError
 from ticket_intake.domain import instants, language, merge
 from ticket_intake.domain.errors import NotUnderstood
@@ -27,7 +27,6 @@ from ticket_intake.domain.paths import MISSING
 from ticket_intake.domain.update import LEAVES
 from ticket_intake.handlers import IntakeWork, decode
 from ticket_runtime.agreements import Agreements
-from ticket_runtime.context import TaskContext
 from ticket_runtime.handling import DeadLetterLimit
 from ticket_runtime.service import ServiceSpec, run_service
 from ticket_runtime.settings import RuntimeSettings
@@ -45,7 +44,7 @@ examples:
   python -m ticket_intake sources check ours.yaml
   python -m ticket_intake normalize --source jira issue.json --explain
   cat event.json | python -m ticket_intake normalize --source ours.yaml --json
-  RELAYDESK_HTTP_PORT=8080 python -m ticket_intake serve"""
+  RELAYDESK_HTTP_PORT=8600 python -m ticket_intake edge & python -m ticket_intake serve"""
 
 
 class Settings(RuntimeSettings):
@@ -69,17 +68,17 @@ def main(arguments: list[str] | None = None) -> int:
 
     commands.add_parser(
         "serve",
-        help="run the service: Kafka, and the HTTP edge beside it",
-        description="Runs the service until SIGTERM. Settings are RELAYDESK_* variables; RELAYDESK_INTAKE_DOCUMENTS "
+        help="run the tasks: from what came in to the normalized tickets",
+        description="Runs the tasks until SIGTERM. Settings are RELAYDESK_* variables; RELAYDESK_INTAKE_DOCUMENTS "
         "names files of source documents, separated by commas, beside those that ship; the agreement says which "
-        "sources are open.",
+        "sources are open. Its HTTP port answers /healthz, /readyz and /metrics only.",
     )
 
     commands.add_parser(
         "edge",
-        help="run the HTTP edge alone, beside processes that serve",
-        description="Runs the HTTP edge alone until SIGTERM. It stays while the broker is away and answers 503, where "
-        "`serve` ends with its transactions and is started again.",
+        help="run the HTTP edge, to which tools send",
+        description="Runs the HTTP edge until SIGTERM, under the same settings. It stays while the broker is away and "
+        "answers 503, where `serve` ends with its transactions and is started again.",
     )
 
     normalize = commands.add_parser(
@@ -111,8 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "serve":
             return serve()
         if options.command == "edge":
-            settings = Settings()
-            return run_edge(_edge(settings, _documents(settings)), settings)
+            return edge()
         if options.command == "normalize":
             return _normalize(options)
         return {"list": _list, "show": _show, "check": _check}[options.action](options)
@@ -131,40 +129,34 @@ def _documents(settings: Settings) -> dict[str, Document]:
     return known
 
 
-def _edge(settings: Settings, known: dict[str, Document]) -> Edge:
-    limits = EdgeLimits()
-    return Edge(
-        known,
+def edge() -> int:
+    """Runs the HTTP edge; returns the exit code."""
+    settings, limits = Settings(), EdgeLimits()
+    served = Edge(
+        _documents(settings),
         os.environ,
         make_producer=lambda: kafka_producer(settings.bootstrap, limits.send_seconds),
         topic_prefix=settings.topic_prefix,
         limits=limits,
     )
+    return run_edge(served, settings)
 
 
 def serve() -> int:
-    """Runs the service; returns its exit code."""
+    """Runs the tasks; returns the exit code."""
     settings = Settings()
-    known = _documents(settings)
-    compiled = {name: document.compile() for name, document in known.items()}
+    compiled = {name: document.compile() for name, document in _documents(settings).items()}
     language.load()
-    edge = _edge(settings, known)
 
     def inputs(agreements: Agreements) -> list[str]:
         """A source that any version names is read, with or without a document: what comes there ends somewhere."""
         sources = sorted({source for published in agreements.every() for source in published.agreement.sources})
-        edge.open(sources)
         return [*map(topics.inbound, sources), topics.KEYED]
-
-    def make_work(context: TaskContext) -> IntakeWork:
-        edge.observe(context.metrics)
-        return IntakeWork(compiled, language.detect)
 
     spec = ServiceSpec(
         name="intake",
         inputs=inputs,
-        make_work=make_work,
-        routes=lambda app, view: edge.install(app),
+        make_work=lambda context: IntakeWork(compiled, language.detect),
         # What tools send is not in our hand: garbage is dead-lettered, however much of it comes.
         dead_letters=DeadLetterLimit(consecutive=sys.maxsize, ratio=2.0),
     )

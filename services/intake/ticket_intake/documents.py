@@ -122,9 +122,10 @@ class BearerAuthentication(_Strict):
 class HmacAuthentication(_Strict):
     """A signature over the raw body.
 
-    signed: what is concatenated and signed. header: where the signature stands, after `prefix`; several are separated
-    by commas. timestamp_form: as `timestamp_header` writes it; the bytes signed are the header's own. max_age_seconds:
-    how old (or ahead) a timestamp may be. challenge: the query parameter of a GET that is answered with its own HMAC.
+    signed: what is concatenated and signed, a separator included. header: where the signature stands, after `prefix`;
+    several are separated by commas. timestamp_form: as `timestamp_header` writes it; the bytes signed are the header's
+    own. max_age_seconds: how old (or ahead) a timestamp may be. challenge: the query parameter of a GET that is
+    answered with its own HMAC.
     """
 
     scheme: Literal["hmac"]
@@ -132,7 +133,7 @@ class HmacAuthentication(_Strict):
     header: str
     prefix: str = ""
     encoding: Literal["hex", "base64"] = "hex"
-    signed: list[Literal["body", "timestamp"]] = ["body"]
+    signed: list[Literal["body", "timestamp", ":", "."]] = ["body"]
     timestamp_header: str | None = None
     timestamp_form: Literal["iso", "epoch"] = "epoch"
     max_age_seconds: int | None = Field(default=None, gt=0)
@@ -213,6 +214,7 @@ class CommentForm(_Strict):
     at: RuleOf | None = None
     text: RuleOf
     deleted: Expression | None = None
+    attachments: Expression | None = None
 
 
 class VersionForm(_Strict):
@@ -256,6 +258,7 @@ class Document(_Strict):
     limits: Limits = Limits()
     media_types: list[str] = ["application/json"]
     instance: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")] | InstanceForm = "main"
+    within: Expression | None = None
     ticket: Expression
     parts: Expression | None = None
     refuse: list[Refusal] = []
@@ -284,6 +287,7 @@ class Document(_Strict):
             external_id=Path(self.ticket),
             instance=instance if isinstance(instance, str) else instance.otherwise,
             instance_path=None if isinstance(instance, str) else Path(instance.path),
+            within=None if self.within is None else Path(self.within),
             parts=None if self.parts is None else Path(self.parts),
             refuse=tuple((Path(each.when), each.because) for each in self.refuse),
             delivery=None if self.delivery.path is None else Path(self.delivery.path),
@@ -327,6 +331,7 @@ class Document(_Strict):
             visibility=self._rules(form.visibility),
             at=None if form.at is None else self._rule(form.at),
             deleted=None if form.deleted is None else Path(form.deleted),
+            attachments=None if form.attachments is None else Path(form.attachments),
         )
 
 
@@ -405,7 +410,8 @@ _Loader.yaml_implicit_resolvers = {
 def _plain(name: str) -> dict[str, Any]:
     text = (importlib.resources.files("ticket_intake") / "sources" / f"{name}.yaml").read_text(encoding="utf-8")
     content: dict[str, Any] = _parsed(text)[1]
-    return content
+    base = content.pop("extends", None)
+    return content if base is None else _extended(_plain(base), content)
 
 
 def _parsed(text: str) -> tuple[Any, Any]:

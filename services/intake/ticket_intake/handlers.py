@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -25,7 +26,8 @@ PART: Final = "relaydesk-part"
 
 
 def decode(value: bytes | None) -> Any:
-    """A message's JSON. Raises NotUnderstood."""
+    """A message's JSON, also with line breaks and tabs inside its texts as they are: the templates that admins write in
+    tools escape quotes at best. Raises NotUnderstood."""
     if value is None:
         raise NotUnderstood(
             "(body)", "no value: a tombstone means nothing here; a ticket is deleted by its source's event"
@@ -33,11 +35,27 @@ def decode(value: bytes | None) -> Any:
     try:
         return msgspec.json.decode(value[3:] if value[:3] == b"\xef\xbb\xbf" else value)
     except msgspec.DecodeError as error:
-        raise NotUnderstood("(body)", f"not JSON: {str(error)[:120]}") from error
+        try:
+            return _with_line_breaks(value)
+        except (ValueError, RecursionError):
+            raise NotUnderstood("(body)", f"not JSON: {str(error)[:120]}") from error
     except RecursionError as error:
         raise NotUnderstood("(body)", "not JSON that can be read: nested too deeply") from error
     except UnicodeDecodeError as error:
         raise NotUnderstood("(body)", f"not JSON: not UTF-8 at byte {error.start}") from error
+
+
+def _with_line_breaks(value: bytes) -> Any:
+    """Raises ValueError for what is no JSON for another reason as well."""
+    if not any(character in value for character in (b"\n", b"\r", b"\t")):
+        raise ValueError("nothing to be lenient with")
+    content = json.loads(value.decode("utf-8-sig"), strict=False, parse_constant=_refuse)
+    msgspec.json.encode(content)  # a lone surrogate is no text
+    return content
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
 
 
 class IntakeWork:

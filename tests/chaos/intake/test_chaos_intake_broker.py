@@ -1,15 +1,10 @@
-"""The broker goes away under load and comes back: what was accepted is there, once; what was not got 503.
-
-`RELAYDESK_OUTAGE=60` is the long form.
-"""
+"""The broker goes away under load and comes back: what was accepted is there, once; what was not got 503."""
 
 from __future__ import annotations
 
 import asyncio
 import collections
 import json
-import os
-import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +16,7 @@ import pytest
 import backends
 from relaydesk_local import BackendError, LocalKafka
 from relaydesk_local.ports import free_port
+from relaydesk_replay.supervisor import Service, Supervisor
 from runtime_kafka import KafkaDesk, until
 from ticket_contracts import topics
 from ticket_contracts.agreement import Agreement, Published, digest
@@ -28,7 +24,6 @@ from ticket_contracts.agreement.publishing import record_of
 from ticket_contracts.tickets import TicketDuplicate, TicketNormalized
 from unit.classifier.classifier_desk import content
 
-OUTAGE_SECONDS = float(os.environ.get("RELAYDESK_OUTAGE", "6"))
 SENDERS = 6
 
 
@@ -46,40 +41,16 @@ async def broker(tmp_path: Path) -> AsyncIterator[LocalKafka]:
         await asyncio.to_thread(server.stop)
 
 
-class Process:
-    """A command of intake, started again whenever it ends, as a supervisor would."""
-
-    def __init__(self, command: str, environment: dict[str, str], log: Path) -> None:
-        self._command, self._environment, self._log = command, environment, log
-        self._running: asyncio.subprocess.Process | None = None
-        self._keeper: asyncio.Task[None] | None = None
-        self.starts = 0
-
-    async def __aenter__(self) -> Process:
-        self._keeper = asyncio.create_task(self._keep())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._keeper is not None
-        self._keeper.cancel()
-        await asyncio.gather(self._keeper, return_exceptions=True)
-        if self._running is not None and self._running.returncode is None:
-            self._running.kill()
-            await self._running.wait()
-
-    async def _keep(self) -> None:
-        while True:
-            with self._log.open("ab") as log:
-                command = [sys.executable, "-m", "ticket_intake", self._command]
-                self._running = await asyncio.create_subprocess_exec(
-                    *command, env=self._environment, stdout=log, stderr=log
-                )
-            self.starts += 1
-            await self._running.wait()
-            await asyncio.sleep(0.5)
-
-
 async def test_the_broker_away_under_load(broker: LocalKafka, tmp_path: Path) -> None:
+    await away(broker, tmp_path, seconds=6)
+
+
+@pytest.mark.long
+async def test_the_broker_away_for_a_minute_under_load(broker: LocalKafka, tmp_path: Path) -> None:
+    await away(broker, tmp_path, seconds=60)
+
+
+async def away(broker: LocalKafka, folder: Path, seconds: float) -> None:
     agreement = Agreement.model_validate(content() | {"sources": ["generic"]})
     made = Published(
         version=digest(agreement), effective_at=datetime.now(UTC) - timedelta(days=1), approvals=[], agreement=agreement
@@ -87,18 +58,13 @@ async def test_the_broker_away_under_load(broker: LocalKafka, tmp_path: Path) ->
     wanted = topics.desk_topics(["generic"], list(agreement.queues), list(agreement.partners))
     known = {topics.TIME, topics.PROGRESS}
     wanted = [t for t in wanted if t.name not in known and not t.name.endswith(topics.DEAD_LETTER)]
-    endpoint = tmp_path / "edge.json"
-    environment = {**os.environ, "RELAYDESK_BOOTSTRAP": broker.address, "RELAYDESK_TOPIC_PREFIX": "away."}
-    at_edge = {**environment, "RELAYDESK_ENDPOINT_FILE": str(endpoint)}
-    async with (
-        KafkaDesk(broker.address, "away.", partitions=3).connected(wanted) as desk,
-        Process("edge", at_edge, tmp_path / "edge.log") as edge,
-        Process("serve", environment, tmp_path / "serve.log"),
-    ):
+    environment = {"RELAYDESK_BOOTSTRAP": broker.address, "RELAYDESK_TOPIC_PREFIX": "away."}
+    edge, tasks = (Service(command, "ticket_intake", environment, command) for command in ("edge", "serve"))
+    supervisor = Supervisor([edge, tasks], folder / "services")
+    async with KafkaDesk(broker.address, "away.", partitions=3).connected(wanted) as desk, supervisor.running():
         key, value, said = record_of(made, made.effective_at)
         await desk.send(topics.AGREEMENT, value, key, headers=said)
-        await until(endpoint.exists, 60)
-        client = httpx.AsyncClient(base_url=json.loads(endpoint.read_text())["http"], timeout=60)
+        client = httpx.AsyncClient(base_url=(await supervisor.endpoints())["edge"], timeout=60)
         answers: collections.Counter[int] = collections.Counter()
         accepted: dict[str, str] = {}
         over = asyncio.Event()
@@ -118,22 +84,20 @@ async def test_the_broker_away_under_load(broker: LocalKafka, tmp_path: Path) ->
                     assert answer.status_code in (429, 503), answer.text
                     await asyncio.sleep(0.2)
 
-        async def ready() -> bool:
-            return (await client.get("/readyz")).status_code == 200
-
-        await until(ready, 60)
         senders = [asyncio.create_task(send(n)) for n in range(SENDERS)]
         await until(lambda: len(accepted) > 100, 60)
         await asyncio.to_thread(broker.stop)
         await until(lambda: answers[503] > SENDERS, 60)
         before = len(accepted)
-        await asyncio.sleep(OUTAGE_SECONDS)
+        await asyncio.sleep(seconds)
         assert len(accepted) == before, "something was accepted while there was no broker"
         await asyncio.to_thread(broker.start)
         await until(lambda: len(accepted) > before + 100, 120)
         over.set()
         await asyncio.gather(*senders)
         assert edge.starts == 1, "the edge did not stay"
+        assert tasks.starts > 1, "the outage did not reach the tasks"
+        supervisor.raise_failure()
 
         async def ends() -> dict[str, str]:
             found: dict[str, str] = {}

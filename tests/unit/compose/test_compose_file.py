@@ -109,11 +109,18 @@ def test_the_broker_is_set_as_the_local_one(services: dict[str, dict[str, Any]])
         assert contained[name] == local[name], name
 
 
-def test_prometheus_scrapes_the_five(services: dict[str, dict[str, Any]]) -> None:
+def test_tools_reach_an_edge_whose_life_does_not_hang_on_the_tasks(services: dict[str, dict[str, Any]]) -> None:
+    edge = services["intake-edge"]
+    assert edge["command"] == ["edge"]
+    assert edge["ports"] == ["127.0.0.1:8600:8080"]
+    assert edge["restart"] == "unless-stopped"
+
+
+def test_prometheus_scrapes_the_five_and_the_edge(services: dict[str, dict[str, Any]]) -> None:
     config = yaml.safe_load((FILE.parent / "prometheus" / "prometheus.yml").read_text())
     targets = [t for job in config["scrape_configs"] for group in job["static_configs"] for t in group["targets"]]
     port = services["intake"]["environment"]["RELAYDESK_HTTP_PORT"]
-    assert sorted(targets) == sorted(f"{name}:{port}" for name in DESK)
+    assert sorted(targets) == sorted(f"{name}:{port}" for name in (*DESK, "intake-edge"))
 
 
 @pytest.mark.parametrize(("service", "module"), DESK.items())

@@ -78,7 +78,7 @@ def test_sources(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ours = tmp_path / "ours.yaml"
     ours.write_text(capsys.readouterr().out)
     assert main(["sources", "check", str(ours)]) == 0
-    assert "jira: 16 fields" in capsys.readouterr().out
+    assert "jira: 17 fields" in capsys.readouterr().out
     ours.write_text("source: x\n")
     assert main(["sources", "check", "--json", str(ours)]) == 1
     assert any("ticket: is missing" in fault for fault in json.loads(capsys.readouterr().out)["faults"])

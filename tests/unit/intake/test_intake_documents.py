@@ -30,7 +30,7 @@ def test_what_ships_is_whole(name: str) -> None:
 def test_the_tools_of_the_table_ship_ready() -> None:
     assert set(documents.shipped()) == {
         *("servicenow", "jira", "zendesk", "zendesk_triggers", "freshdesk", "zammad", "glpi", "pagerduty"),
-        *("alertmanager", "opsgenie", "znuny", "generic"),
+        *("alertmanager", "grafana", "opsgenie", "znuny", "generic"),
     }
 
 

@@ -7,8 +7,10 @@ import functools
 import hashlib
 import hmac
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,11 +22,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
 
+from ticket_contracts import topics
+from ticket_contracts.tickets import TicketDuplicate, TicketNormalized
 from ticket_intake import documents
 from ticket_intake.adapters.edge import Bucket, Edge, EdgeLimits, too_deep
-from ticket_intake.handlers import keyed_id
+from ticket_intake.handlers import IntakeWork, keyed_id
 from ticket_runtime.http import Health, make_app
 from ticket_runtime.metrics import Metrics
+from ticket_runtime.testing import InMemoryDesk
+from unit.intake.test_intake_authentication import SIGNED
+from unit.intake.tool_events import EVENTS
 
 GENERIC = "/v1/sources/generic/events"
 JSON = {"content-type": "application/json"}
@@ -290,3 +297,31 @@ def test_depth_is_what_a_parser_would_find(value: Any, limit: int, indent: int |
 @given(st.binary(max_size=200))
 def test_depth_of_anything_is_decided(body: bytes) -> None:
     assert too_deep(body, 3) in (True, False)
+
+
+@pytest.mark.parametrize("source", SIGNED)
+async def test_a_signed_request_that_is_sent_again_changes_nothing(source: str) -> None:
+    """Authentic both times, as its signature says; what it means is decided once, also after a restart."""
+    told = next(told for told in EVENTS if told.source == source)
+    body = json.dumps(told.bodies[0]).encode()
+    document = every()[source]
+    variable = next(s.env for scheme in document.authentication if scheme.scheme == "hmac" for s in scheme.secrets)
+    here = desk({variable or "": "s"})
+    headers = {**JSON, **SIGNED[source]("s", body, *([time.time()] if source in STAMPED else []))}
+    for _ in range(2):
+        answer = await here.client.post(f"/v1/sources/{source}/events", content=body, headers=headers)
+        assert answer.status_code == 202, answer.text
+    work = InMemoryDesk(datetime.now(UTC))
+    sources = {source: document.compile()}
+    work.add("intake", [topics.inbound(source), topics.KEYED], lambda c: IntakeWork(sources, lambda title, text: None))
+    for topic, value, said in here.producer.sent:
+        work.send(topic.removeprefix("desk."), value, headers=said)
+        work.run()
+        work.restart("intake")
+    tickets = len(work.events(topics.NORMALIZED, TicketNormalized))
+    assert tickets >= 1
+    reasons = [d.reason for d in work.events(topics.NORMALIZED, TicketDuplicate)]
+    assert reasons == ["same_delivery"] * tickets
+
+
+STAMPED = ("zendesk", "glpi", "grafana")

@@ -22,9 +22,10 @@ def read(source: str, *bodies: dict[str, Any], part: int = 0) -> dict[str, Any]:
     """The ticket after these bodies, as builtins; nested fields under dotted names too."""
     compiled = documents.load(source).compile()
     state, ticket, event = merge.EMPTY, "", None
-    for body in bodies:
+    for arrival, body in enumerate(bodies):
         ticket = compiled.tickets(body)[part]
-        update = compiled.read(body, msgspec.json.encode(body), part, None, instants.of_datetime(RECEIVED))
+        received = instants.of_datetime(RECEIVED) + arrival
+        update = compiled.read(body, msgspec.json.encode(body), part, None, received)
         merged = merge.merge(state, update, lambda title, text: None)
         if merged.state is None or merged.duplicate is not None:
             state = merged.state or state
@@ -831,10 +832,9 @@ def test_generic() -> None:
             {"id": 1, "status": "My password is s3cret, please unblock me!!"},
             "status: a text of 42 characters is not",
         ),
-        ("generic", {"id": 1, "created_at": "yesterday"}, "created_at: 'yesterday' is not an instant"),
         ("generic", {"id": 1, "version": "one"}, "version: 'one' is not a whole number"),
         ("generic", {"id": 1, "attachments": "x"}, "a text where a list of attachments"),
-        ("servicenow", {"number": "INC1", "opened_at": "12/12/2016"}, "in none of its formats"),
+        ("znuny", {"Ticket": {"TicketID": 1, "Changed": "yesterday"}}, "Ticket.Changed: 'yesterday' is not an instant"),
         ("alertmanager", {"alerts": []}, "alerts: no list of tickets"),
         ("alertmanager", {"alerts": [{"fingerprint": "a"}]}, "cannot be read here"),
         ("opsgenie", {"action": "Create"}, "not about an alert"),

@@ -162,7 +162,8 @@ def _signed(
     signatures = [read for text in given if len(read := _decoded(text, scheme.encoding)) == size]
     if not signatures:
         return False
-    message = b"".join(body if part == "body" else stamp for part in scheme.signed)
+    parts = {"body": body, "timestamp": stamp}
+    message = b"".join(parts.get(part, part.encode()) for part in scheme.signed)
     return _any_equal([hmac.new(secret, message, scheme.algorithm).digest() for secret in secrets], signatures)
 
 

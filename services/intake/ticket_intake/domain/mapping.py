@@ -15,7 +15,7 @@ from ticket_intake.domain import instants
 from ticket_intake.domain.errors import NotUnderstood, code
 from ticket_intake.domain.paths import MISSING, Path
 from ticket_intake.domain.text import LINE_LIMIT, line, readable
-from ticket_intake.domain.update import LEAVES, CommentUpdate, Order, Shape, Update
+from ticket_intake.domain.update import LEAVES, UNREADABLE, CommentUpdate, Order, Shape, Update
 
 STATUSES: Final = frozenset(
     ("new", "open", "pending_customer", "pending_vendor", "on_hold", "resolved", "closed", "merged", "deleted")
@@ -68,6 +68,7 @@ class CommentRule:
     visibility: tuple[Rule, ...] = ()
     at: Rule | None = None
     deleted: Path | None = None
+    attachments: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +97,14 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A compiled source document. parts: splits a message of several tickets; each is then read as
-    `{"item": the part, "body": the message}`. refuse: what is not about a ticket, and why."""
+    """A compiled source document.
+
+    within: where the message proper stands, when it is wrapped. parts: splits a message of several tickets; each is
+    then read as `{"item": the part, "body": the message}`. refuse: what is not about a ticket, and why.
+    """
 
     name: str
+    within: Path | None
     external_id: Path
     instance: str
     instance_path: Path | None
@@ -123,15 +128,21 @@ class Source:
 
     def tickets(self, body: Any) -> list[str]:
         """The ids of the tickets a message speaks of, in order. Raises NotUnderstood."""
-        self._refuse(body)
+        body = self._opened(body)
         return [ticket_id(self.name, *self._identity(scope)) for scope in self._scopes(body)]
 
-    def _refuse(self, body: Any) -> None:
+    def _opened(self, body: Any) -> dict[str, Any]:
+        """The message proper. Raises NotUnderstood when it is none, or is not about a ticket."""
         if type(body) is not dict:
             raise NotUnderstood("(body)", f"{_kind(body)} where an object is expected")
+        if self.within is not None:
+            body = self.within.get(body)
+            if type(body) is not dict:
+                raise NotUnderstood(self.within.text, f"{_kind(body)} where an object is expected")
         for condition, why in self.refuse:
             if condition.holds(body):
                 raise NotUnderstood(condition.text, why)
+        return body
 
     def _scopes(self, body: Any) -> list[Any]:
         if self.parts is None:
@@ -167,8 +178,7 @@ class Source:
         the epoch, when Relaydesk accepted it; a later time is clamped to it. steps: filled with what came whence.
         Raises NotUnderstood.
         """
-        self._refuse(body)
-        scopes = self._scopes(body)
+        scopes = self._scopes(self._opened(body))
         if part >= len(scopes):
             raise NotUnderstood(self.parts.text if self.parts else "(body)", f"there is no part {part}")
         scope = scopes[part]
@@ -187,15 +197,17 @@ class Source:
                 if value is not MISSING:
                     fields[leaf] = value
         updated = fields.get("updated_at")
+        if updated is UNREADABLE:
+            updated = None
         for leaf in ("created_at", "updated_at"):
-            if (at := fields.get(leaf)) is not None and at > received:
+            if (at := fields.get(leaf)) is not None and at is not UNREADABLE and at > received:
                 fields[leaf] = received
         body_digest = digest(own)
         latest = received + _SKEW
         version, clamped = self._version(scope, latest)
         time = min(updated, latest) if updated else 0 if version else received
         by_arrival = clamped or bool(updated and updated > latest) or not (version or updated)
-        comments = tuple(self._comments(scope, fields.get("updated_at") or received, received, steps))
+        comments = tuple(self._comments(scope, min(updated or received, received), received, steps))
         named = delivery if delivery is not None else self._delivery(scope)
         return Update(
             source=self.name,
@@ -248,6 +260,8 @@ class Source:
     def unread(self, body: Any, part: int) -> list[str]:
         """The paths of one part of a message that nothing reads: leaves, lists whole; for `--explain`."""
         reads = {names for path in self._paths() for names in path.reads}
+        if self.within is not None:
+            body = self.within.get(body)
         if self.parts is not None:
             body = self.parts.get(body)[part]
             reads = {names[1:] for names in reads if names[0] == "item"}
@@ -262,6 +276,8 @@ class Source:
             yield condition
         for version in self.version:
             yield version.path
+        if self.within is not None:
+            yield self.within
         for comment in self.comments:
             yield comment.each
         for _, rules in self.fields:
@@ -416,8 +432,9 @@ def _flag(leaf: str, found: Any, rule: Rule, path: Path, cut: list[str]) -> Any:
 def _instant(leaf: str, found: Any, rule: Rule, path: Path, cut: list[str]) -> Any:
     try:
         return instants.read(found, rule.formats, rule.zone)
-    except ValueError as error:
-        raise NotUnderstood(path.text, f"{code(found)} is not an instant: {error}") from error
+    except ValueError:
+        # An odd date is no reason to let a ticket wait: it is flagged. What orders the updates must be read, though.
+        return UNREADABLE
 
 
 def _attachments(leaf: str, found: Any, rule: Rule, path: Path, cut: list[str]) -> Any:
@@ -477,23 +494,27 @@ def _number(part: VersionPart, scope: Any) -> int | None:
 
 # --- comments
 
+_PLAIN: Final = Rule()
 _ROLES = frozenset(("customer", "agent", "system"))
 
 
 def _comment(rule: CommentRule, scope: Any, updated: int, received: int) -> CommentUpdate | None:
     cut: list[str] = []
-    text = _first((rule.text,), "text", scope, cut, None) or ""
+    text: Any = _first((rule.text,), "text", scope, cut, None) or None
     deleted = rule.deleted is not None and rule.deleted.holds(scope)
     author: Any = None if rule.author is None else _first((rule.author,), "requester.name", scope, cut, None) or None
     at: Any = None if rule.at is None else _first((rule.at,), "created_at", scope, cut, None) or None
+    if at is UNREADABLE:
+        at = None
     named: Any = None if rule.id is None else _first((rule.id,), "title", scope, cut, None) or None
-    if not text and not deleted:
+    visibility: Any = _first(rule.visibility, "visibility", scope, cut, None) or None
+    attachments = () if rule.attachments is None else _of_comment(rule.attachments, scope)
+    if text is None and not deleted and (named is None or not (visibility or attachments)):
         return None
     if named is None:
         named = digest(f"{author}\x1f{at}\x1f{text}".encode("utf-8", "replace")).hex()
     role = _first(rule.role, "role", scope, cut, None) or "agent"
-    visibility = _first(rule.visibility, "visibility", scope, cut, None) or "internal"
-    if role not in _ROLES or visibility not in ("public", "internal"):
+    if role not in _ROLES or visibility not in ("public", "internal", None):
         raise NotUnderstood(
             rule.each.text, f"{code(role)}, {code(visibility)}: a comment's role or visibility is not mapped"
         )
@@ -506,6 +527,20 @@ def _comment(rule: CommentRule, scope: Any, updated: int, received: int) -> Comm
         text=text,
         cut=bool(cut),
         deleted=deleted,
+        attachments=attachments,
+    )
+
+
+def _of_comment(path: Path, scope: Any) -> tuple[tuple[Any, ...], ...]:
+    """(key, taken away, name, url, media type, size in bytes) of each attachment that came with a comment; the key is
+    its id, else its address or name."""
+    found = path.get(scope)
+    if found is None or found is MISSING:
+        return ()
+    read = _attachments("attachments", found, _PLAIN, path, [])
+    return tuple(
+        (_scalar(item.get("id"), path) or url or name, item.get("gone") is True, name, url, media_type, size)
+        for item, (name, url, media_type, size) in zip(found, read, strict=False)
     )
 
 

@@ -12,11 +12,12 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from ticket_contracts.cloudevents import instant_text
+from ticket_contracts.ids import ticket_id
 from ticket_contracts.tickets import ENDED, Attachment, Comment, Evidence, Requester, TicketNormalized
 from ticket_intake.domain import marks
 from ticket_intake.domain.instants import to_datetime
 from ticket_intake.domain.mapping import DIGEST_BYTES, MOST_COMMENTS
-from ticket_intake.domain.update import LEAVES, CommentUpdate, Order, Update
+from ticket_intake.domain.update import LEAVES, UNREADABLE, CommentUpdate, Order, Update
 
 REMEMBERED_IN_ORDER: Final = 32
 """Deliveries remembered for a ticket whose messages carry an order. A forgotten one changes nothing when it comes
@@ -44,9 +45,11 @@ _POSITIONS: Final = {
 
 
 class StoredComment(msgspec.Struct, frozen=True, array_like=True):
-    """A comment, the order of the message that last wrote it (index into `State.orders`), and its marks.
+    """A comment, the order of the message that last wrote its text (index into `State.orders`; -1 for none yet, since a
+    message may tell of its visibility or its attachments first), and its marks.
 
-    A deleted one stays without its text, so that a late message does not bring it back.
+    A deleted one stays without its text, so that a late message does not bring it back. visibility_order: as `order`,
+    of the visibility; -1 where no message has said it. attachments: (key, taken away, name, url, media type, size).
     """
 
     at: int
@@ -59,6 +62,8 @@ class StoredComment(msgspec.Struct, frozen=True, array_like=True):
     deleted: bool
     order: int
     flags: list[str]
+    visibility_order: int = -1
+    attachments: list[tuple[str, bool, str, str | None, str | None, int | None]] = []
 
 
 class State(msgspec.Struct, frozen=True, array_like=True):
@@ -128,6 +133,8 @@ def merge(state: State, update: Update, detect: Detect) -> Merged:
             before = values.get(leaf)
             if (default if before is None else before) != (default if value is None else value):
                 changed[_CHANGED[leaf]] = None
+                if UNREADABLE in (before, value):
+                    changed["flags"] = None
             if value is None:
                 values.pop(leaf, None)
             else:
@@ -136,9 +143,11 @@ def merge(state: State, update: Update, detect: Detect) -> Merged:
     newest = own if state.newest < 0 or orders[state.newest] < mine else state.newest
     comments = state.comments
     if update.comments:
-        comments, differs = _comments(state.comments, update.comments, orders, own)
-        if differs:
+        comments = _comments(state.comments, update.comments, orders, own)
+        if _seen(comments) != _seen(state.comments):
             changed["comments"] = None
+        if _attached(comments) != _attached(state.comments):
+            changed["attachments"] = None
     detected, flags = state.detected, state.flags
     if "title" in changed or "text" in changed or update.cut or "comments" in changed:
         detected, flags = _derived(state, values, update, comments, changed, detect)
@@ -194,12 +203,17 @@ def _packed(
     for index in written.values():
         used.setdefault(index, len(used))
     for comment in comments:
-        used.setdefault(comment.order, len(used))
+        for order in (comment.order, comment.visibility_order):
+            if order >= 0:
+                used.setdefault(order, len(used))
     if len(used) != len(orders) or any(old != new for old, new in used.items()):
         written = {leaf: used[index] for leaf, index in written.items()}
         if comments:
             comments = [
-                c if used[c.order] == c.order else msgspec.structs.replace(c, order=used[c.order]) for c in comments
+                msgspec.structs.replace(
+                    c, order=used.get(c.order, -1), visibility_order=used.get(c.visibility_order, -1)
+                )
+                for c in comments
             ]
         newest = 0
     kept = [(list(orders[old].version), orders[old].time, orders[old].digest) for old in used]
@@ -208,33 +222,53 @@ def _packed(
 
 def _comments(
     stored: list[StoredComment], given: tuple[CommentUpdate, ...], orders: list[Order], own: int
-) -> tuple[list[StoredComment], bool]:
+) -> list[StoredComment]:
+    """Text, visibility and attachments of a comment may come in messages of their own, in any order."""
     by_id = {comment.id: comment for comment in stored}
     for new in given:
-        old = by_id.get(new.id)
-        if old is not None and orders[old.order] >= orders[own]:
-            if new.at < old.at:  # a comment without a time of its own has that of the first message that held it
-                by_id[new.id] = msgspec.structs.replace(old, at=new.at)
-            continue
-        text = "" if new.deleted else new.text
-        by_id[new.id] = StoredComment(
-            at=new.at if old is None else min(old.at, new.at),
-            id=new.id,
-            author=new.author,
-            role=new.role,  # type: ignore[arg-type]  # the mapping lets no other in
-            visibility=new.visibility,  # type: ignore[arg-type]
-            text=text,
-            cut=new.cut,
-            deleted=new.deleted,
-            order=own,
-            flags=marks.flags(f"comments.{new.id}", text) if text else [],
-        )
-    kept = sorted(by_id.values(), key=lambda comment: (comment.at, comment.id))[-MOST_COMMENTS:]
-    return kept, _seen(kept) != _seen(stored)
+        comment = by_id.get(new.id)
+        if comment is None:
+            comment = StoredComment(new.at, new.id, None, "agent", "internal", "", False, False, -1, [])
+        elif new.at < comment.at:  # one without a time of its own has that of the first message that held it
+            comment = msgspec.structs.replace(comment, at=new.at)
+        if (new.text is not None or new.deleted) and (comment.order < 0 or orders[comment.order] < orders[own]):
+            text = "" if new.deleted else new.text or ""
+            comment = msgspec.structs.replace(
+                comment,
+                author=new.author,
+                role=new.role,
+                text=text,
+                cut=new.cut,
+                deleted=new.deleted,
+                order=own,
+                flags=marks.flags(f"comments.{new.id}", text) if text else [],
+            )
+        if new.visibility is not None:
+            # A changelog of before knows one order for both.
+            known = comment.visibility_order if comment.visibility_order >= 0 else comment.order
+            if known < 0 or known == own or orders[known] < orders[own]:
+                comment = msgspec.structs.replace(comment, visibility=new.visibility, visibility_order=own)
+        if new.attachments:
+            comment = msgspec.structs.replace(comment, attachments=_united(comment.attachments, new.attachments))
+        by_id[new.id] = comment
+    return sorted(by_id.values(), key=lambda comment: (comment.at, comment.id))[-MOST_COMMENTS:]
+
+
+def _united(one: list[Any], other: tuple[tuple[Any, ...], ...]) -> list[Any]:
+    """Both lists' attachments, once by key; what was taken away stays so. The same in whatever order they come."""
+    kept: dict[str, Any] = {}
+    for attachment in sorted([*one, *other], key=lambda a: (a[1], msgspec.json.encode(a))):
+        kept[attachment[0]] = attachment
+    return sorted(kept.values(), key=lambda attachment: str(attachment[0]))
 
 
 def _seen(comments: list[StoredComment]) -> list[tuple[Any, ...]]:
-    return [(c.id, c.at, c.author, c.role, c.visibility, c.text) for c in comments if not c.deleted]
+    return [(c.id, c.at, c.author, c.role, c.visibility, c.text) for c in comments if c.text]
+
+
+def _attached(comments: list[StoredComment]) -> list[tuple[Any, ...]]:
+    """(name, url, media type, size) of what came with comments."""
+    return [tuple(a[2:]) for c in comments if not c.deleted for a in c.attachments if not a[1]]
 
 
 def _derived(
@@ -298,6 +332,12 @@ def normalized(
     at = to_datetime(received)
     created, updated = get("created_at"), get("updated_at")
     asking = (get("requester.name"), get("requester.address"))
+    unreadable = (f"unreadable:{leaf}" for leaf in ("created_at", "updated_at") if get(leaf) == UNREADABLE)
+
+    def other(leaf: str) -> str | None:
+        external = get(leaf)
+        return None if external is None else ticket_id(source, instance, external)
+
     return TicketNormalized(
         ticket=ticket,
         decided_for=at,
@@ -325,7 +365,7 @@ def normalized(
                 text=c.text,
             )
             for c in state.comments
-            if not c.deleted
+            if c.text
         ],
         requester=Requester(
             name=get("requester.name"),
@@ -336,6 +376,8 @@ def normalized(
         ),
         customer=get("customer"),
         status=get("status") or "new",
+        merged_into=other("merged_into"),
+        split_from=other("split_from"),
         evidence=Evidence(
             priority=get("evidence.priority"),
             impact=get("evidence.impact"),
@@ -346,9 +388,16 @@ def normalized(
         configuration_item=get("configuration_item"),
         assignee=get("assignee"),
         group=get("group"),
-        attachments=[Attachment(name=n, url=u, media_type=m, size_bytes=s) for n, u, m, s in get("attachments") or ()],
-        flags=_flags(state.flags),
-        created_at=None if created is None else to_datetime(created),
-        updated_at=None if updated is None else to_datetime(updated),
+        attachments=_attachments(state),
+        flags=sorted({*_flags(state.flags), *unreadable}),
+        created_at=None if created is None or created == UNREADABLE else to_datetime(created),
+        updated_at=None if updated is None or updated == UNREADABLE else to_datetime(updated),
         received_at=at,
     )
+
+
+def _attachments(state: State) -> list[Attachment]:
+    """The ticket's own and those of its comments, each once."""
+    own = [tuple(a) for a in state.values.get("attachments") or ()]
+    found = {url or name: (name, url, kind, size) for name, url, kind, size in (*own, *_attached(state.comments))}
+    return [Attachment(name=n, url=u, media_type=m, size_bytes=s) for n, u, m, s in found.values()]

@@ -7,7 +7,7 @@ library, and its null counts as "cleared" when one of the names it begins with i
 the library.
 
 Functions besides JMESPath's own: `shown(x)` and `raw(x)` read ServiceNow's three encodings of a field, `journal(x)`
-splits its comment journal, `host(x)` is the host of a URL.
+splits its comment journal, `host(x)` is the host of a URL, `letters(x)` are the letters that a text begins with.
 """
 
 from __future__ import annotations
@@ -126,12 +126,29 @@ def host(value: Any) -> Any:
         return None
 
 
+def letters(value: Any) -> Any:
+    """The letters that a text begins with, as the kind of a ServiceNow number; null when there are none."""
+    if not isinstance(value, str):
+        return None
+    found = _LETTERS.match(value)
+    return found and found[0]
+
+
+_LETTERS: Final = re.compile(r"[A-Za-z]+")
+
+
 def before(value: Any, mark: str) -> Any:
     """What stands in a text before the first `mark`; the whole text when there is none."""
     return value.split(mark, 1)[0] if isinstance(value, str) else None
 
 
-_FUNCTIONS: dict[str, Callable[[Any], Any]] = {"shown": shown, "raw": raw, "journal": journal, "host": host}
+_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
+    "shown": shown,
+    "raw": raw,
+    "journal": journal,
+    "host": host,
+    "letters": letters,
+}
 
 
 class _Functions(jmespath.functions.Functions):
@@ -146,6 +163,10 @@ class _Functions(jmespath.functions.Functions):
     @jmespath.functions.signature({"types": []})
     def _func_journal(self, value: Any) -> Any:
         return journal(value)
+
+    @jmespath.functions.signature({"types": []})
+    def _func_letters(self, value: Any) -> Any:
+        return letters(value)
 
     @jmespath.functions.signature({"types": []}, {"types": ["string"]})
     def _func_before(self, value: Any, mark: str) -> Any:
@@ -231,6 +252,8 @@ def _compile(tree: _Tree) -> Search | None:
     if kind in ("field", "subexpression"):
         names, whole = _chain(tree)
         return _names(names) if whole else None
+    if kind == "current":
+        return lambda body: body
     if kind == "literal":
         value = tree["value"]
         return lambda body: value

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 import quotequail  # type: ignore[import-untyped]
@@ -281,16 +283,46 @@ def _document(node: Any, out: list[str], depth: int) -> None:
         return
     kind = node.get("type")
     attributes = node.get("attrs")
+    attributes = attributes if isinstance(attributes, dict) else {}
     if kind == "text" and isinstance(node.get("text"), str):
         out.append(node["text"])
+        out.extend(f" <{target}>" for target in _targets(node.get("marks")) if target not in node["text"])
     elif kind == "hardBreak":
         out.append("\n")
-    elif kind in ("mention", "emoji", "inlineCard") and isinstance(attributes, dict):
-        out.append(str(attributes.get("text") or attributes.get("shortName") or attributes.get("url") or ""))
-    elif kind == "listItem":
+    elif kind in _INLINE:
+        shown = next((attributes[name] for name in _INLINE[kind] if isinstance(attributes.get(name), str)), "")
+        out.append(shown)
+    elif kind == "date" and str(attributes.get("timestamp")).isdecimal() and len(str(attributes["timestamp"])) < 15:
+        out.append(datetime.fromtimestamp(int(attributes["timestamp"]) / 1_000, UTC).date().isoformat())
+    elif kind in ("listItem", "taskItem", "decisionItem"):
         out.append("- ")
+    elif kind in ("tableCell", "tableHeader") and out and not out[-1].endswith("\n"):
+        out.append("  ")
     content = node.get("content")
     for child in content if isinstance(content, list) else []:
         _document(child, out, depth + 1)
-    if kind in ("paragraph", "heading", "codeBlock", "rule", "tableRow") and out and not out[-1].endswith("\n"):
+    if kind in ("tableCell", "tableHeader") and out and out[-1] == "\n":
+        out.pop()  # the paragraph of a cell ends no line
+    if kind in _LINES and out and not out[-1].endswith("\n"):
         out.append("\n")
+
+
+_INLINE: Final = {
+    "mention": ("text",),
+    "emoji": ("text", "shortName"),
+    "status": ("text",),
+    "inlineCard": ("url",),
+    "blockCard": ("url",),
+    "embedCard": ("url",),
+}
+_LINES: Final = frozenset(
+    ("paragraph", "heading", "codeBlock", "rule", "tableRow", "taskItem", "decisionItem", "blockCard", "embedCard")
+)
+
+
+def _targets(marks: Any) -> Iterator[str]:
+    for mark in marks if isinstance(marks, list) else []:
+        if isinstance(mark, dict) and mark.get("type") == "link" and isinstance(mark.get("attrs"), dict):
+            target = mark["attrs"].get("href")
+            if isinstance(target, str) and target.startswith(("http://", "https://")) and len(target) <= LINE_LIMIT:
+                yield target

@@ -22,6 +22,8 @@ LEAVES: Final[Mapping[str, Shape]] = {
     "requester.vip": "flag",
     "customer": "line",
     "status": "status",
+    "merged_into": "line",
+    "split_from": "line",
     "evidence.priority": "line",
     "evidence.impact": "line",
     "evidence.urgency": "line",
@@ -34,7 +36,11 @@ LEAVES: Final[Mapping[str, Shape]] = {
     "created_at": "instant",
     "updated_at": "instant",
 }
-"""The fields that updates are merged by, and the form of each. Instants are microseconds since the epoch, UTC."""
+"""The fields that updates are merged by, and the form of each. Instants are microseconds since the epoch, UTC;
+`merged_into` and `split_from` are the source's own id of the other ticket."""
+
+UNREADABLE: Final = "unreadable"
+"""The value of an instant that stands there in none of the source's formats: the ticket is read, and flagged."""
 
 
 class Order(NamedTuple):
@@ -51,16 +57,21 @@ class Order(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CommentUpdate:
-    """One comment as a message gives it. at: microseconds since the epoch. deleted: the source took it away."""
+    """One comment as a message gives it. at: microseconds since the epoch. deleted: the source took it away.
+
+    text, visibility: None where the message does not say, so that what is known stays. attachments: as
+    `StoredComment` keeps them.
+    """
 
     id: str
     author: str | None
     role: str
-    visibility: str
+    visibility: str | None
     at: int
-    text: str
+    text: str | None
     cut: bool
     deleted: bool
+    attachments: tuple[tuple[Any, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
-"""The edge as a process of its own, for a desk that must answer tools while the broker is away: the service's process
-ends with its transactions and is started again, this one stays and says 503."""
+"""The edge's process. It is apart from the tasks', which ends with its transactions when the broker goes away and is
+started again: this one stays and says 503, for a tool that gets no answer switches its webhook off."""
 
 from __future__ import annotations
 
