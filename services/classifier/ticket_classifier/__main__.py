@@ -1,4 +1,4 @@
-"""`python -m ticket_classifier serve | classify | redecide`: the composition root of the classifier."""
+"""`python -m ticket_classifier`: the commands, and the composition root of the classifier."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ import msgspec
 from aiokafka.errors import KafkaError
 from rich.console import Console
 
+from ticket_classifier.adapters.labelled import LabelledError
 from ticket_classifier.adapters.recorded import Recorded, broker, directory
 from ticket_classifier.adapters.tickets import TicketsError, read_tickets
+from ticket_classifier.commands import modelling
 from ticket_classifier.domain.again import differences
 from ticket_classifier.domain.decide import asked_of, classified, decide
+from ticket_classifier.domain.opinion import ModelError
 from ticket_classifier.domain.policy import Policy
 from ticket_classifier.explain import explanation
 from ticket_classifier.handlers import INPUTS, ClassifierWork
@@ -40,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AgreementError as error:
         print(error, file=sys.stderr)
         return 1
-    except (OSError, TicketsError) as error:
+    except (OSError, TicketsError, LabelledError, ModelError) as error:
         print(error, file=sys.stderr)
         return 2
 
@@ -79,6 +82,8 @@ def _parser() -> argparse.ArgumentParser:
         "--json", action="store_true", help="print each decision as the event it would be, one a line"
     )
     classify.set_defaults(run=_classify)
+
+    modelling.add_commands(commands)
 
     again = commands.add_parser(
         "redecide",

@@ -25,8 +25,8 @@ IMPURE = {
 }
 CLOCKS = {"now", "utcnow", "today"}  # of datetime and date
 
-# Reading a language or a mail is arithmetic over text: neither a clock nor I/O nor a framework.
-PURE_LIBRARIES = {"jmespath", "lingua", "quotequail", "selectolax"}
+# Reading a language or a mail is arithmetic over text, a model over arrays: neither a clock nor I/O nor a framework.
+PURE_LIBRARIES = {"jmespath", "lingua", "numpy", "quotequail", "selectolax"}
 
 
 def modules() -> list[Path]:
