@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ import msgspec
 import yaml
 
 from ticket_contracts.agreement import Agreement, Published, digest
+from ticket_contracts.agreement.calendars import compile_calendars
+from ticket_contracts.agreement.coverage import PRIORITIES, Gap, coverage, gaps_of, home_calendar
 from ticket_contracts.agreement.publishing import Refused, publish, read_versions
 from ticket_contracts.agreement.reading import AgreementError, read_agreement
 from ticket_contracts.cloudevents import instant_text, parse_instant
@@ -73,9 +75,19 @@ def _parser() -> argparse.ArgumentParser:
         help="say whether a document can be signed, else what to mend and where",
         description="Reads a document and checks it as a whole: its form, every name it uses, rules that can never be "
         "reached, and that somebody of the company's side always answers. Each line of output is "
-        "FILE:LINE:COLUMN: PLACE: what is wrong; how to mend it.",
+        "FILE:LINE:COLUMN: PLACE: what is wrong; how to mend it. Of a document that can be signed, every minute of a "
+        "year is looked at, holidays and changes of the clock included, for each tier and category: where no queue is "
+        "open, the duty owner who then answers is named.",
     )
     check.add_argument("file", type=Path, metavar="FILE", help="the YAML document")
+    check.add_argument(
+        "--from",
+        dest="begin",
+        type=date.fromisoformat,
+        metavar="DATE",
+        help="the first day of the year over which every minute is looked at (default: today)",
+    )
+    check.add_argument("--language", default="en", help="of the tickets asked about (%(default)s)")
     check.set_defaults(run=_check)
 
     put = commands.add_parser(
@@ -144,14 +156,76 @@ def _approval(text: str) -> tuple[str, str]:
 def _check(options: argparse.Namespace) -> int:
     agreement = _read(options)
     counts = _counts(agreement)
+    calendars = compile_calendars(agreement)
+    home = home_calendar(agreement)
+    zone = calendars[home].zone if home is not None else UTC
+    begin = datetime.combine(options.begin or datetime.now(zone).date(), time(), zone)
+    until = begin.replace(year=begin.year + 1) if (begin.month, begin.day) != (2, 29) else begin + timedelta(days=366)
+    stretches = coverage(agreement, calendars, begin, until, options.language)
     if options.json:
-        _json({"ok": True, "version": digest(agreement), "title": agreement.title, **counts, "problems": []})
+        gaps = [stretch for stretch in stretches if stretch.gaps]
+        _json(
+            {
+                "ok": True,
+                "version": digest(agreement),
+                "title": agreement.title,
+                **counts,
+                "problems": [],
+                "coverage": {"begin": begin, "until": until, "duty": agreement.duty, "gaps": gaps},
+            }
+        )
     else:
         print(f"{options.file} can be signed: {agreement.title}")
         print(f"version   {digest(agreement)}")
         for name, count in counts.items():
             print(f"{name.replace('_', ' '):<22} {count}")
+        print("\n".join(_coverage(agreement, gaps_of(stretches, zone), begin, until)))
     return 0
+
+
+def _coverage(agreement: Agreement, gaps: list[Gap], begin: datetime, until: datetime) -> list[str]:
+    """What the look at every minute showed."""
+    owner = agreement.owners[agreement.duty]
+    lines = [
+        "",
+        f"Every minute from {begin:%Y-%m-%d} to {until:%Y-%m-%d} ({begin.tzinfo}), holidays and clock changes too:",
+        f"each tier and category has an open queue or the {owner.title} ({', '.join(owner.members)}).",
+    ]
+    if not gaps:
+        return [*lines, f"At no minute is the {owner.title} alone."]
+    lines.append(f"The {owner.title} is alone:")
+    for gap in gaps[:_SHOWN_GAPS]:
+        first = gap.first.astimezone(begin.tzinfo)
+        often = f"{gap.times} times from {first:%Y-%m-%d}" if gap.times > 1 else f"{first:%Y-%m-%d}"
+        lines.append(
+            f"  tier {gap.tier}  {_WEEKDAYS[gap.weekday]} {gap.clock:<21} {often:<25} {gap.seconds / 3600:6g} h  "
+            f"{_whom(agreement, gap)}"
+        )
+    if len(gaps) > _SHOWN_GAPS:
+        hours = sum(gap.seconds for gap in gaps[_SHOWN_GAPS:]) / 3600
+        lines.append(f"  and {len(gaps) - _SHOWN_GAPS} more, {hours:g} h: --json shows all")
+    return lines
+
+
+_SHOWN_GAPS = 24
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+def _whom(agreement: Agreement, gap: Gap) -> str:
+    """The categories of a gap in few words: all, or those at the top whose children are all in it too."""
+    by_priorities: dict[str, list[str]] = {}
+    for category, priorities in gap.gaps:
+        by_priorities.setdefault(priorities, []).append(category)
+    parts = []
+    for priorities, categories in by_priorities.items():
+        if len(categories) == len(agreement.ancestors):
+            named = "every category"
+        else:
+            gone = {c for c in categories if any(c != a and a in categories for a in agreement.ancestors[c])}
+            tops = [c for c in categories if c not in gone]
+            named = ", ".join(tops[:4]) + (f" and {len(tops) - 4} more" if len(tops) > 4 else "")
+        parts.append(named if priorities == " ".join(PRIORITIES) else f"{named} ({priorities})")
+    return "; ".join(parts)
 
 
 def _counts(agreement: Agreement) -> dict[str, Any]:

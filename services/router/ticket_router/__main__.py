@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from ticket_contracts import topics
+from ticket_contracts.agreement.coverage import coverage, home_calendar
 from ticket_contracts.agreement.reading import AgreementError
 from ticket_contracts.classification import TicketClassified
 from ticket_contracts.cloudevents import instant_text, parse_instant
@@ -21,7 +22,7 @@ from ticket_contracts.transfers import TransferRequested
 from ticket_router.adapters.history import Directory, History, Topics, agreement_file, agreements_of, events
 from ticket_router.adapters.page import page, table
 from ticket_router.domain.again import LastSeen, differences, request_of
-from ticket_router.domain.coverage import LEGEND, coverage, picture
+from ticket_router.domain.coverage import LEGEND, picture
 from ticket_router.domain.decide import Request
 from ticket_router.domain.explain import Explanation, explain
 from ticket_router.domain.policy import Policies, Policy
@@ -165,10 +166,11 @@ def covered(options: argparse.Namespace) -> int:
     """The week as a picture, and its gaps; 1 when there are any."""
     published = _agreements(options, None).in_force(datetime.max.replace(tzinfo=UTC))
     policy = Policies().of(published)
-    calendar = options.calendar or _calendar_of(policy)
+    calendar = options.calendar or home_calendar(policy.agreement)
     zone = policy.calendars[calendar].zone if calendar is not None else ZoneInfo("UTC")
     begin = datetime.combine(options.week, time(), zone)
-    stretches = coverage(policy, begin, begin + timedelta(days=options.days), options.language)
+    until = begin + timedelta(days=options.days)
+    stretches = coverage(policy.agreement, policy.calendars, begin, until, options.language)
     gaps = [stretch for stretch in stretches if stretch.gaps]
     if options.json:
         print(msgspec.json.encode({"zone": str(zone), "stretches": stretches}).decode())
@@ -198,7 +200,7 @@ def tried(options: argparse.Namespace) -> int:
         raise ValueError(f"{options.history} holds no tickets; make a history with `make replay FEED=… OUT=DIR`")
     runs = [("current", simulate(against, given)), ("candidate", simulate(Always(candidate), given))]
     policy = Policies().of(candidate)
-    calendar = options.calendar or _calendar_of(policy)
+    calendar = options.calendar or home_calendar(policy.agreement)
     found = [(name, run, figures(run, policy, calendar)) for name, run in runs]
     elsewhere = moved(runs[0][1], runs[1][1])
     if options.page is not None:
@@ -209,13 +211,6 @@ def tried(options: argparse.Namespace) -> int:
     else:
         print(table(found[0][2], found[1][2], elsewhere))
     return 0
-
-
-def _calendar_of(policy: Policy) -> str | None:
-    """The hours of most of the desk's people: the first calendar of an internal queue, or that a rule asks about."""
-    queues = [q.calendar for q in policy.agreement.queues.values() if q.support_model == "internal"]
-    asked = [name for rule in policy.rules for name in (rule.when.open or rule.when.closed or ())]
-    return next((name for name in (*queues, *asked) if name is not None), None)
 
 
 def _history(options: argparse.Namespace) -> History:

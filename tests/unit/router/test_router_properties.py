@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from ticket_contracts.agreement import Agreement, digest, matches
 from ticket_contracts.agreement.calendars import compile_calendars
+from ticket_contracts.agreement.coverage import PRIORITIES, coverage, new_incident
 from ticket_contracts.routing import TicketFacts
 from ticket_router.domain.again import differences
 from ticket_router.domain.decide import Request, decide, judged_at, routed
@@ -204,7 +206,7 @@ DESKS = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(policies(), FIRST | ASKED | OWN, DESKS, INSTANTS)
 def test_every_ticket_gets_a_queue_and_a_partner_only_within_its_contract(
     policy: Policy, request: Request, desk: Desk, at: datetime
@@ -253,7 +255,7 @@ def test_every_ticket_gets_a_queue_and_a_partner_only_within_its_contract(
         assert needs <= set(queue.skills)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(policies(), FIRST | ASKED | OWN, DESKS, INSTANTS)
 def test_the_same_inputs_give_the_same_decision(policy: Policy, request: Request, desk: Desk, at: datetime) -> None:
     """Whatever was asked in between: hours and days remember what they were asked last."""
@@ -271,7 +273,7 @@ def test_the_same_inputs_give_the_same_decision(policy: Policy, request: Request
     assert event(fresh) == first
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(policies(), FIRST | ASKED | OWN, DESKS, INSTANTS)
 def test_a_decision_is_made_again_from_its_event_alone(
     policy: Policy, request: Request, desk: Desk, at: datetime
@@ -283,7 +285,7 @@ def test_a_decision_is_made_again_from_its_event_alone(
     assert differences(read, fresh) == {}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     policies(),
     FACTS,
@@ -353,3 +355,23 @@ def test_what_hovers_at_a_threshold_switches_at_most_once_in_a_hold(
         if loads.settle("desk", policy, at) is not None:
             switched.append(at)
     assert all(later - earlier >= 60 * hold for earlier, later in pairwise(switched))
+
+
+@settings(max_examples=25, deadline=None)
+@given(policies(), st.lists(INSTANTS, min_size=1, max_size=3))
+def test_coverage_names_the_queue_that_the_router_would(policy: Policy, instants: list[datetime]) -> None:
+    """The proof of `agreement check` is about the router's own decisions: of new tickets, on a desk without any."""
+    agreement = policy.agreement
+    categories = list(agreement.ancestors)
+    for at in instants:
+        for stretch in coverage(agreement, policy.calendars, at, at + timedelta(seconds=1)):
+            expected: Counter[str] = Counter()
+            gaps = set()
+            for category, priority in product(categories, PRIORITIES):
+                facts = new_incident(agreement, category, priority, stretch.tier, "en")
+                outcome = decide(Request(facts=facts, purpose="first", cause="first"), policy, Desk(), at)
+                expected[outcome.queue.name] += 1
+                if outcome.final:
+                    gaps.add((category, priority))
+            assert dict(stretch.queues) == expected
+            assert {(c, p) for c, which in stretch.gaps for p in which.split()} == gaps

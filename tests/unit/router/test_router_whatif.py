@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
+from ticket_contracts.agreement.coverage import coverage
 from ticket_router.adapters.page import page, table
-from ticket_router.domain.coverage import coverage, picture
+from ticket_router.domain.coverage import picture
 from ticket_router.whatif import Always, Given, Run, figures, in_order, moved, simulate
 from unit.router.router_desk import (
     ALL_DAYS,
@@ -115,7 +116,7 @@ def test_the_week_and_its_gaps(week: str, gap_hours: int) -> None:
     made = policy(partners={"nightwatch": {"categories": ["hardware", "access"]}})
     zone = ZoneInfo("Europe/Berlin")
     begin = datetime.combine(date.fromisoformat(week), time(), zone)
-    stretches = coverage(made, begin, begin + timedelta(days=7))
+    stretches = coverage(made.agreement, made.calendars, begin, begin + timedelta(days=7))
     for tier in (0, 1, 2, 3):
         own = [s for s in stretches if s.tier == tier]
         assert own[0].begin == begin
@@ -135,7 +136,7 @@ def test_one_hour_of_the_year_has_no_letter_and_one_has_both() -> None:
     made = policy()
     zone = ZoneInfo("Europe/Berlin")
     begin = datetime.combine(date(2026, 3, 29), time(), zone)
-    drawn = picture(made, coverage(made, begin, begin + timedelta(days=1)), zone).splitlines()
+    drawn = picture(made, coverage(made.agreement, made.calendars, begin, begin + timedelta(days=1)), zone).splitlines()
     assert drawn[1][len("  Sun 2026-03-29  ") :].split(" ")[2] == "", "02:00 does not exist that day"
 
 

@@ -12,6 +12,7 @@ from business_calendar import Calendar
 from ticket_contracts.agreement import Agreement, Condition, Published
 from ticket_contracts.agreement.calendars import compile_calendars
 from ticket_contracts.agreement.model import Band, Partner, Queue
+from ticket_contracts.agreement.terms import Kept, Terms
 from ticket_contracts.routing import TicketFacts
 from ticket_router.domain.places import group_place
 
@@ -19,8 +20,8 @@ NEVER: Final = 1 << 62
 """The second in which a calendar closes that never does."""
 _QUARTER: Final = 900
 
-Forbidden = Literal["never_flags", "categories", "customers", "languages", "residency"]
-"""A part of a partner's contract that keeps a ticket inside."""
+Forbidden = Kept | Literal["residency"]
+"""What keeps a ticket from a partner, whatever the hour and the load."""
 
 
 class Hours:
@@ -65,53 +66,18 @@ class Hours:
         return self._calendar.elapsed(start, end)
 
 
-class Contract:
-    """What a partner may be given, apart from hours, load and where data may be seen (`Policy.forbids` knows all)."""
+class Contract(Terms):
+    """What a partner may be given: its terms, hours, caps, and the fields it sees."""
 
-    __slots__ = (
-        "_customers",
-        "_languages",
-        "_never",
-        "_subtree",
-        "caps",
-        "categories",
-        "days",
-        "fields",
-        "hours",
-        "name",
-        "regions",
-    )
+    __slots__ = ("caps", "days", "fields", "hours", "name")
 
     def __init__(self, name: str, partner: Partner, hours: Hours, calendar: Calendar, agreement: Agreement) -> None:
+        super().__init__(partner, agreement.ancestors)
         self.name = name
         self.hours = hours
         self.caps = partner.caps
         self.days = _LocalDays(calendar.zone)
         self.fields = frozenset(partner.fields)
-        self.categories = None if partner.categories is None else frozenset(partner.categories)
-        self._subtree = agreement.ancestors
-        self._customers = None if partner.customers is None else frozenset(partner.customers)
-        self._languages = None if partner.languages is None else frozenset(partner.languages)
-        self._never = frozenset(partner.never_flags)
-        self.regions = frozenset(partner.regions)
-
-    def forbids(self, facts: TicketFacts) -> Forbidden | None:
-        """The part of the contract that keeps this ticket inside, if one does. What is unknown is not allowed."""
-        if not self._never.isdisjoint(facts.flags):
-            return "never_flags"
-        if self.categories is not None:
-            above = self._subtree.get(facts.category) if facts.category is not None else None
-            if above is None or above.isdisjoint(self.categories):
-                return "categories"
-        if self._customers is not None and facts.customer not in self._customers:
-            return "customers"
-        if self._languages is not None:
-            language = facts.language
-            if language is None or (
-                language not in self._languages and language.partition("-")[0] not in self._languages
-            ):
-                return "languages"
-        return None
 
 
 class _LocalDays:
@@ -451,10 +417,10 @@ class Policy:
 
     def forbids(self, contract: Contract, facts: TicketFacts, at: int) -> Forbidden | None:
         """The part of the contract that keeps this ticket inside at that instant, if one does."""
-        why = contract.forbids(facts)
+        why = contract.keeps(facts)
         if why is None and self._residency:
             for number in self._resides.matching(facts, None, None, at):
-                if not contract.regions or not contract.regions <= self._residency[number]:
+                if not contract.sees(self._residency[number]):
                     return "residency"
         return why
 

@@ -1,0 +1,273 @@
+"""Who would answer, at every minute of a span: each tier and category by an open queue, or by the duty owner alone.
+
+The question is about hours: on a desk without a ticket. The router, asked the same, names the same queue; a test of its
+holds the two together.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import groupby, pairwise
+from typing import Final
+
+import msgspec
+
+from business_calendar import Calendar
+from ticket_contracts.agreement.conditions import Condition, matches
+from ticket_contracts.agreement.model import Agreement, Category, RoutingRule
+from ticket_contracts.agreement.terms import Terms
+from ticket_contracts.routing import TicketFacts
+
+TIERS: Final = (0, 1, 2, 3)
+PRIORITIES: Final = ("P1", "P2", "P3", "P4", "P5")
+_TIMELESS: Final = {"open": None, "closed": None, "closing": None}
+
+
+class Stretch(msgspec.Struct, frozen=True):
+    """A span of one tier in which nothing changes. queues: who would get how many of the tickets asked about.
+    gaps: categories for which nobody but the duty owner is left, with the priorities for which that is so."""
+
+    tier: int
+    begin: dt.datetime
+    until: dt.datetime
+    queues: tuple[tuple[str, int], ...]
+    gaps: tuple[tuple[str, str], ...]
+
+
+def home_calendar(agreement: Agreement) -> str | None:
+    """The hours of most of the desk's people: of the first internal queue that has any, else the first that a rule asks
+    about."""
+    queues = [q.calendar for q in agreement.queues.values() if q.support_model == "internal"]
+    asked = [name for rule in agreement.routing.rules for name in (rule.when.open or rule.when.closed or ())]
+    return next((name for name in (*queues, *asked) if name is not None), None)
+
+
+def new_incident(agreement: Agreement, category: str, priority: str, tier: int, language: str) -> TicketFacts:
+    """The ticket that is asked about: an incident of the desk's first source, just come by the portal."""
+    return TicketFacts(
+        source=agreement.sources[0],
+        channel="portal",
+        kind="incident",
+        category=category,
+        priority=priority,
+        impact="",
+        urgency="",
+        tier=tier,
+        language=language,
+    )
+
+
+def coverage(
+    agreement: Agreement,
+    calendars: Mapping[str, Calendar],
+    begin: dt.datetime,
+    until: dt.datetime,
+    language: str = "en",
+) -> list[Stretch]:
+    """Each tier from `begin` to `until`, cut wherever a calendar opens, closes or comes near its closing, or a queue
+    pauses. calendars: all of the agreement's, compiled. Asked about: a new incident of each category and priority."""
+    asked = _Asked(agreement, calendars, language)
+    instants = [*asked.changes(int(begin.timestamp()), int(until.timestamp())), int(until.timestamp())]
+    found: list[Stretch] = []
+    for tier in TIERS:
+        pieces = [(a, b, asked.answers(tier, a)) for a, b in pairwise(instants)]
+        for (queues, gaps), group in groupby(pieces, key=lambda piece: piece[2]):
+            same = list(group)
+            found.append(Stretch(tier, _utc(same[0][0]), _utc(same[-1][1]), queues, gaps))
+    return found
+
+
+Answers = tuple[tuple[tuple[str, int], ...], tuple[tuple[str, str], ...]]
+
+
+class _Asked:
+    """What rules and contracts say of each ticket apart from the hour is found once; each state of the hours once."""
+
+    def __init__(self, agreement: Agreement, calendars: Mapping[str, Calendar], language: str) -> None:
+        self._agreement = agreement
+        self._calendars = calendars
+        self._language = language
+        self._terms = {name: Terms(partner, agreement.ancestors) for name, partner in agreement.partners.items()}
+        self._rules = [(rule, _timeless(rule.when)) for rule in agreement.routing.rules]
+        self._skills = [(rule, _timeless(rule.when)) for rule in agreement.routing.skills]
+        self._spans = {
+            name: [(int(p.begin.timestamp()), int(p.until.timestamp())) for p in queue.pauses]
+            for name, queue in agreement.queues.items()
+            if queue.pauses
+        }
+        self._hours = {
+            name: tuple(
+                calendar
+                for calendar in (queue.calendar, agreement.partners[queue.partner].calendar if queue.partner else None)
+                if calendar is not None
+            )
+            for name, queue in agreement.queues.items()
+        }
+        self._of_tier: dict[int, list[tuple[str, str, TicketFacts, list[RoutingRule]]]] = {}
+        self._known: dict[tuple[object, ...], Answers] = {}
+
+    def changes(self, first: int, last: int) -> list[int]:
+        """`first`, and every second up to `last` at which an answer may turn out otherwise."""
+        found = {first}
+        for calendar in self._calendars.values():
+            for opens, closes in calendar.windows(first, last):
+                found |= {opens, closes}
+        for when in self._conditions():
+            closing = when.closing
+            if closing is not None:
+                lead = 60 * closing.within_minutes
+                windows = self._calendars[closing.calendar].windows(first, last + lead)
+                found |= {closes - lead for _, closes in windows}
+        found |= {edge for spans in self._spans.values() for span in spans for edge in span}
+        return sorted(at for at in found if first <= at < last)
+
+    def _conditions(self) -> Iterator[Condition]:
+        routing = self._agreement.routing
+        yield from (rule.when for rule in routing.rules)
+        yield from (rule.when for rule in routing.skills)
+
+    def answers(self, tier: int, at: int) -> Answers:
+        """(queue -> tickets that it would get, gaps) at that second."""
+        state = (tier, *self._state(at))
+        known = self._known.get(state)
+        if known is None:
+            known = self._known[state] = self._answers(tier, at)
+        return known
+
+    def _state(self, at: int) -> Iterator[object]:
+        """All of the hour that an answer depends on."""
+        for calendar in self._calendars.values():
+            yield calendar.is_open(at)
+        for when in self._conditions():
+            if when.closing is not None:
+                yield self._hour_holds(when, at)
+        for name in self._spans:
+            yield self._paused(name, at)
+
+    def _answers(self, tier: int, at: int) -> Answers:
+        queues: Counter[str] = Counter()
+        gaps: dict[str, list[str]] = {}
+        for category, priority, facts, rules in self._tickets(tier):
+            queue = self._queue(facts, rules, at)
+            if queue is None:
+                gaps.setdefault(category, []).append(priority)
+                queue = self._agreement.routing.duty_queue
+            queues[queue] += 1
+        return tuple(sorted(queues.items())), tuple((category, " ".join(which)) for category, which in gaps.items())
+
+    def _tickets(self, tier: int) -> list[tuple[str, str, TicketFacts, list[RoutingRule]]]:
+        """(category, priority, the ticket, the rules that hold of it at some hour) of every ticket asked about."""
+        if tier not in self._of_tier:
+            self._of_tier[tier] = [
+                (category, priority, facts, [rule for rule, when in self._rules if self._holds(when, facts)])
+                for category in _categories(self._agreement.taxonomy)
+                for priority in PRIORITIES
+                for facts in [new_incident(self._agreement, category, priority, tier, self._language)]
+            ]
+        return self._of_tier[tier]
+
+    def _holds(self, when: Condition, facts: TicketFacts) -> bool:
+        return matches(when, facts, _EPOCH, {}, ancestors=self._agreement.ancestors, cause="first")
+
+    def _hour_holds(self, when: Condition, at: int) -> bool:
+        """Whether the parts of a condition hold that ask about the hour."""
+        calendars = self._calendars
+        if when.open is not None and not any(calendars[name].is_open(at) for name in when.open):
+            return False
+        if when.closed is not None and any(calendars[name].is_open(at) for name in when.closed):
+            return False
+        if when.closing is None:
+            return True
+        calendar = calendars[when.closing.calendar]
+        closes = calendar.next_close(at) if calendar.is_open(at) else None
+        return closes is not None and closes - at <= 60 * when.closing.within_minutes
+
+    def _queue(self, facts: TicketFacts, rules: list[RoutingRule], at: int) -> str | None:
+        rule = next((rule for rule in rules if self._hour_holds(rule.when, at)), None)
+        return None if rule is None else next((name for name in rule.to if self._takes(name, facts, at)), None)
+
+    def _takes(self, name: str, facts: TicketFacts, at: int) -> bool:
+        agreement = self._agreement
+        queue = agreement.queues.get(name)
+        if queue is None or not queue.enabled or self._paused(name, at):
+            return False
+        if not all(self._calendars[hours].is_open(at) for hours in self._hours[name]):
+            return False
+        if queue.partner is not None:
+            terms = self._terms[queue.partner]
+            residency = [rule for rule in agreement.residency if self._holds(rule.when, facts)]
+            if terms.keeps(facts) is not None or not all(terms.sees(frozenset(r.regions)) for r in residency):
+                return False
+        needs = {
+            skill
+            for rule, when in self._skills
+            if self._holds(when, facts) and self._hour_holds(rule.when, at)
+            for skill in rule.skills
+        }
+        groups = [{*queue.skills, *agents.skills} for agents in queue.groups.values()] or [set(queue.skills)]
+        return any(needs <= skills for skills in groups)
+
+    def _paused(self, name: str, at: int) -> bool:
+        return any(begin <= at < until for begin, until in self._spans.get(name, ()))
+
+
+_EPOCH: Final = dt.datetime.fromtimestamp(0, dt.UTC)
+
+
+def _timeless(when: Condition) -> Condition:
+    """What the condition asks of the ticket alone."""
+    return when.model_copy(update=_TIMELESS)
+
+
+def _utc(at: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(at, dt.UTC)
+
+
+def _categories(nodes: list[Category]) -> Iterator[str]:
+    for node in nodes:
+        yield node.id
+        yield from _categories(node.children)
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """A span of the week in which only the duty owner is there, as often as it comes. weekday: 0 is Monday; clock:
+    `11:00-17:00`, local. first: the first time. gaps: as a stretch's."""
+
+    tier: int
+    weekday: int
+    clock: str
+    times: int
+    seconds: int
+    first: dt.datetime
+    gaps: tuple[tuple[str, str], ...]
+
+
+def gaps_of(stretches: list[Stretch], zone: dt.tzinfo) -> list[Gap]:
+    """The gaps by tier, those that last longest in all first."""
+    found: dict[tuple[object, ...], list[Stretch]] = {}
+    for stretch in stretches:
+        if stretch.gaps:
+            begin, until = stretch.begin.astimezone(zone), stretch.until.astimezone(zone)
+            days = (until.date() - begin.date()).days
+            later = "" if days == 0 else " next day" if days == 1 else f" {days} days later"
+            clock = (
+                f"{begin:%H:%M}-{until:%H:%M}{later}"
+                if (days, f"{until:%H:%M}") != (1, "00:00")
+                else (f"{begin:%H:%M}-24:00")
+            )
+            found.setdefault((stretch.tier, begin.weekday(), clock, stretch.gaps), []).append(stretch)
+    gaps = [
+        Gap(
+            same[0].tier,
+            same[0].begin.astimezone(zone).weekday(),
+            str(clock),
+            len(same),
+            sum(int((s.until - s.begin).total_seconds()) for s in same),
+            same[0].begin,
+            same[0].gaps,
+        )
+        for (_, _, clock, _), same in found.items()
+    ]
+    return sorted(gaps, key=lambda gap: (gap.tier, -gap.seconds, gap.first))

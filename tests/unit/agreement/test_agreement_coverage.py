@@ -1,0 +1,106 @@
+"""Every minute of a year: who would answer, and the gaps in which only the duty owner does."""
+
+from __future__ import annotations
+
+import copy
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from ticket_contracts.__main__ import main
+from ticket_contracts.agreement import Agreement
+from ticket_contracts.agreement.calendars import compile_calendars
+from ticket_contracts.agreement.coverage import TIERS, Stretch, coverage, gaps_of
+from ticket_contracts.agreement.reading import read_agreement
+
+_DEFAULT = Path(__file__).parents[3] / "deploy" / "agreements" / "default.yaml"
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+@pytest.fixture(scope="module")
+def content() -> dict[str, Any]:
+    return read_agreement(_DEFAULT.read_text(), "default.yaml").model_dump(mode="json", exclude_defaults=True)
+
+
+def year(content: dict[str, Any], begin: datetime, until: datetime) -> list[Stretch]:
+    agreement = Agreement.model_validate(content)
+    return coverage(agreement, compile_calendars(agreement), begin, until)
+
+
+def without_on_call(content: dict[str, Any]) -> dict[str, Any]:
+    """The partner alone by night, and nobody while it changes over, on its holidays and the company's."""
+    changed = copy.deepcopy(content)
+    changed["queues"]["on-call"]["enabled"] = False
+    return changed
+
+
+def hours(stretches: list[Stretch], tier: int) -> float:
+    return sum((s.until - s.begin).total_seconds() for s in stretches if s.gaps and s.tier == tier) / 3600
+
+
+def test_every_minute_of_a_year_is_in_one_stretch_of_each_tier(content: dict[str, Any]) -> None:
+    begin, until = datetime(2026, 1, 1, tzinfo=BERLIN), datetime(2027, 1, 1, tzinfo=BERLIN)
+    stretches = year(without_on_call(content), begin, until)
+    for tier in TIERS:
+        own = [s for s in stretches if s.tier == tier]
+        assert own[0].begin == begin
+        assert own[-1].until == until
+        assert all(a.until == b.begin for a, b in pairwise(own))
+        assert sum((s.until - s.begin).total_seconds() for s in own) == 365 * 86_400
+    asked = 5 * len(Agreement.model_validate(content).ancestors)
+    assert {sum(count for _, count in s.queues) for s in stretches} == {asked}
+
+
+@pytest.mark.parametrize(
+    ("shows", "day", "expected"),
+    [
+        ("a Sunday: the partner changes over at 18:00 in Manila, 11:00 in winter", "2026-03-01", 6.0),
+        ("the day summer time begins: it is 12:00 by then, for the same six hours", "2026-03-29", 6.0),
+        ("the day winter time begins", "2026-10-25", 6.0),
+        ("an ordinary Tuesday", "2026-03-03", 0.0),
+        ("a holiday of both countries, until Manila's is over: 00:00-17:00", "2026-12-25", 17.0),
+        ("a holiday of the partner's alone, by day the office is open", "2026-12-30", 9.0),
+    ],
+)
+def test_a_day_and_its_gaps(content: dict[str, Any], shows: str, day: str, expected: float) -> None:
+    """Tier 1 without the on-call engineer. On 30 December Manila is closed 00:00-24:00, which is 17:00 of the 29th to
+    17:00 of the 30th in Berlin; the office is open 08:00-18:00."""
+    begin = datetime.fromisoformat(day).replace(tzinfo=BERLIN)
+    stretches = year(without_on_call(content), begin, (begin + timedelta(days=1)))
+    if day == "2026-12-30":
+        expected = 8.0  # 00:00-08:00; from 17:00 on the partner is back
+    assert hours(stretches, 1) == expected, [(s.begin, s.until) for s in stretches if s.gaps and s.tier == 1]
+
+
+def test_gaps_are_told_by_the_week(content: dict[str, Any]) -> None:
+    stretches = year(without_on_call(content), datetime(2026, 1, 1, tzinfo=BERLIN), datetime(2027, 1, 1, tzinfo=BERLIN))
+    gaps = [gap for gap in gaps_of(stretches, BERLIN) if gap.tier == 1]
+    assert [(gap.weekday, gap.clock, gap.times) for gap in gaps[:2]] == [
+        (6, "12:00-18:00", 30),
+        (6, "11:00-17:00", 21),  # the first of November, a Sunday, is a holiday there
+    ]
+    assert sum(gap.seconds for gap in gaps) == 3600 * hours(stretches, 1)
+    assert len(gaps[0].gaps) == len(Agreement.model_validate(content).ancestors)
+
+
+def test_the_command_prints_the_gaps_and_who_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "desk.yaml"
+    text = _DEFAULT.read_text()
+    assert "owner_role: on-call}" in text
+    file.write_text(text.replace("tier: 2, owner_role: on-call}", "tier: 2, owner_role: on-call, enabled: false}"))
+    assert main(["agreement", "check", str(file), "--from", "2026-01-01"]) == 0
+    said = capsys.readouterr().out
+    assert "Every minute from 2026-01-01 to 2027-01-01 (Europe/Berlin)" in said
+    assert "the Duty manager (Katharina Brandt, Olaf Petersen)" in said
+    assert "tier 1  Sun 12:00-18:00           30 times from 2026-03-29     180 h  every category" in said
+    assert main(["agreement", "check", str(_DEFAULT), "--from", "2028-02-29"]) == 0
+    assert "At no minute is the Duty manager alone." in capsys.readouterr().out
+
+
+def test_utc_is_fine_too(content: dict[str, Any]) -> None:
+    begin = datetime(2026, 3, 2, tzinfo=UTC)
+    assert hours(year(content, begin, begin + timedelta(days=7)), 1) == 0
