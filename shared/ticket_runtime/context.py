@@ -10,20 +10,16 @@ from ticket_runtime.agreements import Agreements
 from ticket_runtime.task import Work
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
-
     from ticket_runtime.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)
 class TaskContext:
-    """task: the partition number, 0 for a single task. agreements: the versions read so far, kept up to date. metrics:
-    where a service registers metrics of its own, once a process. clock: the desk's, to tell what is said late, never to
-    decide by. Both are None in an in-memory desk."""
+    """task: the partition number, 0 for a single task. agreements: the versions read so far, kept up to date. clock:
+    the desk's, to tell what is said late, never to decide by; None in an in-memory desk."""
 
     task: int
     agreements: Agreements
-    metrics: CollectorRegistry | None = None
     clock: Clock | None = None
 
 

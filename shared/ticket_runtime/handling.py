@@ -117,6 +117,7 @@ def handle(arrived: Arrived, topic: str, present: datetime, work: Work, out: Col
     except ValueError as error:
         out.begin(None)
         out.add(dead_letter(arrived, topic, group, error))
+        out.refused = "headers"
         return "dead_letter"
     mark = out.begin(record)
     try:
@@ -124,6 +125,7 @@ def handle(arrived: Arrived, topic: str, present: datetime, work: Work, out: Col
     except Poison as reason:
         out.drop_since(mark)
         out.add(dead_letter(arrived, topic, group, reason))
+        out.refused = reason.kind
         return "dead_letter"
     except BaseException:
         out.drop_since(mark)

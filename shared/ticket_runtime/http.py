@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import http
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import choose_encoder
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ticket_runtime.metrics import Metrics
+from ticket_runtime.outputs import is_traceparent
+
+TRACEPARENT = "traceparent"
+CORRELATION = "correlationid"
+"""Headers of a request and of its answer, named as the CloudEvents attributes are."""
+_OPERATION = "operation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +57,21 @@ def make_app(service: str, metrics: Metrics, alive: Callable[[], Health], ready:
     """alive: false when restarting the process is what would help. ready: false while it restores."""
     app = FastAPI(title=f"Relaydesk {service}", docs_url=None, redoc_url=None)
 
-    @app.get("/healthz", tags=["operation"])
+    app.add_middleware(Observed, metrics=metrics)
+
+    @app.get("/healthz", tags=[_OPERATION])
     async def healthz() -> Response:
         return _health(alive())
 
-    @app.get("/readyz", tags=["operation"])
+    @app.get("/readyz", tags=[_OPERATION])
     async def readyz() -> Response:
         return _health(ready())
 
-    @app.get("/metrics", tags=["operation"])
-    async def show_metrics() -> Response:
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    @app.get("/metrics", tags=[_OPERATION])
+    async def show_metrics(request: Request) -> Response:
+        """In Prometheus's text format, or in OpenMetrics where that is asked for: only this one has exemplars."""
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(metrics.registry), headers={"content-type": content_type})
 
     @app.exception_handler(Problem)
     async def on_problem(request: Request, error: Problem) -> Response:
@@ -90,6 +103,63 @@ def _health(health: Health) -> Response:
     if health.reason:
         content["reason"] = health.reason
     return JSONResponse(content, 200 if health.ok else 503)
+
+
+class Observed:
+    """Counts and times requests by their route, and lets every log line of a request name its trace."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        told = trace_headers(scope)
+        began = time.perf_counter()
+        status, streams = 500, False
+
+        async def answer(message: Message) -> None:
+            nonlocal status, streams
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = message.setdefault("headers", [])
+                streams = any(name == b"content-type" and b"event-stream" in value for name, value in headers)
+                names = {name for name, _ in headers}
+                headers += [(name.encode(), said.encode()) for name, said in told.items() if name.encode() not in names]
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(**told):
+            try:
+                await self._app(scope, receive, answer)
+            finally:
+                self._count(scope, status, None if streams else time.perf_counter() - began)
+
+    def _count(self, scope: Scope, status: int, seconds: float | None) -> None:
+        route = scope.get("route")
+        if route is not None and _OPERATION in getattr(route, "tags", ()):
+            return
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        path = getattr(route, "path", "none")
+        self._metrics.http_requests.labels(self._metrics.group, method, path, status).inc()
+        if seconds is not None:
+            self._metrics.http_seconds.labels(self._metrics.group, method, path).observe(seconds)
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""What a client may call its method is not bounded; a label must be."""
+_CORRELATION_AT_MOST = 200
+
+
+def trace_headers(scope: Scope) -> dict[str, str]:
+    """What a request says about its trace, as far as it can be believed."""
+    said: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        if name == b"traceparent" and is_traceparent(text := value.decode("latin-1")):
+            said[TRACEPARENT] = text
+        elif name == b"correlationid" and len(value) <= _CORRELATION_AT_MOST and value.isascii():
+            said[CORRELATION] = value.decode()
+    return said
 
 
 class Server(uvicorn.Server):

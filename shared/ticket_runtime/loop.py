@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -35,6 +35,7 @@ _POLL_SECONDS = 0.25
 _HURRY_SECONDS = 0.002
 _STUCK_SECONDS = 120.0
 _GIVE_UP_SECONDS = 10.0
+_ASK_SECONDS = 5.0
 
 log = logger(__name__)
 
@@ -76,7 +77,8 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
             self._consumer = self._make_consumer()
             await self._consumer.start()
             stack.push_async_callback(_quietly, self._consumer.stop)
-            helpers = [asyncio.create_task(self._pump(), name="pump"), asyncio.create_task(self._measure())]
+            self._metrics.expect(self._group.inputs)
+            helpers = [asyncio.create_task(work()) for work in self._helpers()]
             if self._clock.streaming:
                 helpers.append(
                     asyncio.create_task(
@@ -95,6 +97,10 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
                 for helper in helpers:
                     helper.cancel()
                 await asyncio.gather(*helpers, return_exceptions=True)
+
+    def _helpers(self) -> list[Callable[[], Coroutine[None, None, None]]]:
+        """What goes on beside the tasks; the process ends with an error of any."""
+        return [self._pump, self._measure, self._ask_broker]
 
     def stop(self) -> None:
         """Lets `run` return after every task has finished its transaction."""
@@ -298,6 +304,24 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
             await asyncio.sleep(1)
             for runner in self._runners.values():
                 runner.measure()
+
+    async def _ask_broker(self) -> None:
+        """How far the inputs reach, which also tells whether the broker is there: a service with nothing to do would
+        not notice."""
+        while True:
+            inputs = [tp for runner in self._runners.values() if runner.state != "opening" for tp in runner.inputs]
+            try:
+                async with asyncio.timeout(_ASK_SECONDS):
+                    ends = await self._consumer.end_offsets(inputs or [TopicPartition(self._topics[0], 0)])
+                    self._metrics.broker.set(time.time())
+                    assigned = self._consumer.assignment()
+                    positions = {tp: await self._consumer.position(tp) for tp in inputs if tp in assigned}
+            except (KafkaError, TimeoutError):
+                pass  # the metric stays as it was: that is what it says
+            else:
+                for runner in self._runners.values():
+                    runner.measure_lag(ends, positions)
+            await asyncio.sleep(_ASK_SECONDS)
 
     # -- setting up
 

@@ -11,7 +11,7 @@ import msgspec
 from ticket_contracts import cloudevents
 from ticket_contracts.cloudevents import Event, Trace
 from ticket_contracts.ids import event_id as derive_id
-from ticket_runtime.task import Record
+from ticket_runtime.task import Reason, Record
 
 FORWARDED_TYPE = "relaydesk.message.forwarded.v1"
 """The `ce_type` of a message that was re-keyed untouched, unless it brings one."""
@@ -41,30 +41,37 @@ class Collector:
     def __init__(self, source: str, own_partition: int | None) -> None:
         self.messages: list[Message] = []
         self.stored: list[tuple[bytes, bytes | None]] = []
+        self.decided: list[tuple[str, Event]] = []
+        """What was emitted, as events: for who counts them once they are committed."""
+        self.cause: Record | None = None
+        """The record that was handled last, None for a timer or one that could not be read."""
+        self.refused: Reason = "refused"
+        """Why the last dead letter is one."""
         self._source = source
         self._own_partition = own_partition
-        self._cause: Record | None = None
         self._trace: Trace | None = None
         self._cause_id = ""
 
-    def begin(self, cause: Record | None) -> tuple[int, int]:
+    def begin(self, cause: Record | None) -> tuple[int, int, int]:
         """What follows is caused by this record, or by itself. Returns the mark that `drop_since` takes."""
-        self._cause = cause
+        self.cause = cause
         self._trace = None
-        return len(self.messages), len(self.stored)
+        return len(self.messages), len(self.stored), len(self.decided)
 
-    def drop_since(self, mark: tuple[int, int]) -> None:
-        del self.messages[mark[0] :], self.stored[mark[1] :]
+    def drop_since(self, mark: tuple[int, int, int]) -> None:
+        del self.messages[mark[0] :], self.stored[mark[1] :], self.decided[mark[2] :]
 
     def take(self) -> tuple[list[Message], list[tuple[bytes, bytes | None]]]:
-        """All that was given out, which is forgotten here: messages and changelog records, each in order."""
+        """All that was given out, which is forgotten here: messages and changelog records, each in order. Who needs
+        `decided` reads it before."""
         taken = self.messages, self.stored
-        self.messages, self.stored = [], []
+        self.messages, self.stored, self.decided = [], [], []
         return taken
 
     def emit(self, topic: str, event: Event) -> str:
         own_id = cloudevents.ce_id(event)
         key = event.ticket.encode()
+        self.decided.append((topic, event))
         self.messages.append(
             Message(
                 topic,
@@ -88,7 +95,7 @@ class Collector:
     ) -> None:
         kept = [(name, said) for name, said in headers if name not in _OWN_ATTRIBUTES]
         brought = {name for name, _ in kept}
-        at = self._cause.instant if self._cause is not None else None
+        at = self.cause.instant if self.cause is not None else None
         if at is None:
             raise ValueError("only a record can be forwarded: `forward` was called outside of `handle`")
         added = cloudevents.headers(
@@ -110,17 +117,22 @@ class Collector:
         self.messages.append(message)
 
     def _partition_of(self, key: bytes) -> int | None:
-        cause = self._cause
+        cause = self.cause
         if cause is None:
             return self._own_partition
         return cause.partition if cause.key == key else None
 
     def _trace_of(self, own_id: str) -> Trace:
-        if self._cause is None:
+        if self.cause is None:
             return Trace(own_id, own_id, cloudevents.root_traceparent(own_id))
         if self._trace is None:
-            self._trace, self._cause_id = trace_of(self._cause)
+            self._trace, self._cause_id = trace_of(self.cause)
         return cloudevents.follow(self._trace, self._cause_id, own_id)
+
+
+def is_traceparent(text: str) -> bool:
+    """Whether a W3C trace context can go on from this."""
+    return _TRACEPARENT.fullmatch(text) is not None
 
 
 def trace_of(record: Record) -> tuple[Trace, str]:

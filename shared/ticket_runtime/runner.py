@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -31,9 +31,10 @@ from ticket_runtime.handling import (
     to_record,
 )
 from ticket_runtime.logs import logger
-from ticket_runtime.metrics import Metrics
+from ticket_runtime.metrics import Metrics, Observer
 from ticket_runtime.outputs import Collector
 from ticket_runtime.settings import RuntimeSettings
+from ticket_runtime.tally import Tally
 from ticket_runtime.task import Poison, Transient, Work
 from ticket_runtime.transactions import TaskProducer
 
@@ -49,7 +50,8 @@ log = logger(__name__)
 @dataclass(frozen=True, slots=True)
 class TaskGroup:
     """What is alike for all tasks of a service. name: of the service. inputs: unprefixed. make_work: task number ->
-    work. whole: one task has all partitions. stateful: it has a changelog. limit: on dead letters."""
+    work. whole: one task has all partitions. stateful: it has a changelog. limit: on dead letters. observer: counts
+    what the service decided."""
 
     name: str
     inputs: list[str]
@@ -57,6 +59,7 @@ class TaskGroup:
     whole: bool = False
     stateful: bool = True
     limit: DeadLetterLimit = DeadLetterLimit()  # noqa: RUF009 - frozen
+    observer: Observer | None = None
 
 
 class MessageFault(Exception):
@@ -125,6 +128,7 @@ class TaskRunner:
         self._announced: tuple[TopicPartition, int] | None = None
         self._answered: tuple[int, int] | None = None
         self._count = DeadLetterCount()
+        self._tally = Tally(metrics)
         self._batch = _BATCH_AT_LEAST
         self._back_off = 0.0
         self._wake = asyncio.Event()
@@ -201,12 +205,13 @@ class TaskRunner:
             await self._sign_off()
         except TooManyDeadLetters:
             # Nothing died: the batch is given back whole, for whoever starts next.
-            self._collector.take()
+            self._give_back()
             await self._sign_off()
             raise
         finally:
             self.state = "closed"
             self._metrics.running.labels(self._group.name, self.number).set(0)
+            self._metrics.nothing_of(self.number)
             await self._producer.close()
 
     async def _open(self) -> None:
@@ -252,7 +257,8 @@ class TaskRunner:
         """Gives the work its state back, and returns of how many records it was made."""
         if self._changelog is None:
             return 0
-        return await restore(self._settings.bootstrap, self._changelog, self.work)
+        progress = self._metrics.restored.labels(self._group.name, self.number)
+        return await restore(self._settings.bootstrap, self._changelog, self.work, progress.set)
 
     async def _sign_off(self) -> None:
         """Says that nothing is in work, so that the next owner need not be careful."""
@@ -384,10 +390,14 @@ class TaskRunner:
         """Announces a message, handles it, and takes the announcement back when it has to wait."""
         tp = TopicPartition(arrived.topic, arrived.partition)
         if self._begun_before(arrived) >= ALONE_AT_MOST:
-            reason = Poison(f"it ended the process of {self._group.name} three times; its log says how")
+            reason = Poison(f"it ended the process of {self._group.name} three times; its log says how", "deadly")
             self._collector.begin(None)
-            self._collector.add(dead_letter(arrived, self._topics[arrived.topic], self._group.name, reason))
-            self._count_outcome(arrived, "dead_letter")
+            topic = self._topics[arrived.topic]
+            self._collector.add(dead_letter(arrived, topic, self._group.name, reason))
+            self._collector.refused = reason.kind
+            self._log_outcome(arrived, "dead_letter")
+            self._tally.message(arrived, topic, "dead_letter", self._collector)
+            self._count.count(self._group.limit, dead=True)
             return 1, None
         if self._announced != (tp, arrived.offset):
             await self._commit({tp: arrived.offset}, marks={tp: self._announcement(arrived)})
@@ -451,11 +461,11 @@ class TaskRunner:
             done, trouble = self._handle_all(due, step.instant)
             del due[:done]
             if trouble is not None and await self._pause(trouble):
-                self._collector.take()
+                self._give_back()
                 return
         while step.fire and (trouble := self._fire(step.instant)) is not None:
             if await self._pause(trouble):
-                self._collector.take()
+                self._give_back()
                 return
         self._metrics.batch_seconds.observe(time.perf_counter() - began)
         emitted += len(self._collector.messages)
@@ -483,15 +493,17 @@ class TaskRunner:
     def _handle_all(self, batch: list[Arrived], present: datetime) -> tuple[int, Transient | None]:
         """How many were handled, and what interrupted the next one."""
         work, out, group, limit, count = self.work, self._collector, self._group.name, self._group.limit, self._count
-        outcomes: Counter[tuple[str, Outcome]] = Counter()
+        tally, topic = self._tally, ""
         done, trouble = 0, None
         try:
             for arrived in batch:
-                topic = self._topics[arrived.topic]
+                before, topic = topic, self._topics[arrived.topic]
+                if topic != before:
+                    tally.begin(topic)
                 outcome = handle(arrived, topic, present, work, out, group)
                 if outcome != "handled":
                     self._log_outcome(arrived, outcome)
-                outcomes[topic, outcome] += 1
+                tally.message(arrived, topic, outcome, out)
                 count.count(limit, dead=outcome == "dead_letter")
                 done += 1
         except Transient as reason:
@@ -500,14 +512,14 @@ class TaskRunner:
             raise
         except Exception as error:
             raise MessageFault(batch[done], error) from error
-        for (topic, outcome), number in outcomes.items():
-            self._metrics.messages.labels(group, topic, outcome).inc(number)
+        finally:
+            tally.end()
         return done, trouble
 
-    def _count_outcome(self, arrived: Arrived, outcome: Outcome) -> None:
-        self._log_outcome(arrived, outcome)
-        self._metrics.messages.labels(self._group.name, self._topics[arrived.topic], outcome).inc()
-        self._count.count(self._group.limit, dead=outcome == "dead_letter")
+    def _give_back(self) -> None:
+        """What was handled since the last commit is handled again by whoever has the task next."""
+        self._collector.take()
+        self._tally.drop()
 
     def _log_outcome(self, arrived: Arrived, outcome: Outcome) -> None:
         reason = ""
@@ -532,6 +544,7 @@ class TaskRunner:
     async def _commit(
         self, offsets: dict[TopicPartition, int], marks: dict[TopicPartition, Mark] | None = None
     ) -> None:
+        decided = self._collector.decided
         messages, stored = self._collector.take()
         began = time.perf_counter()
         await self._producer.commit(
@@ -546,8 +559,10 @@ class TaskRunner:
         self._busy_since = time.time()
         self._metrics.transaction_seconds.observe(time.perf_counter() - began)
         self._metrics.committed.labels(self._group.name, self.number).set(self._busy_since)
-        for topic, number in Counter(message.topic for message in messages).items():
-            self._metrics.written.labels(self._group.name, topic).inc(number)
+        present = None if self._clock.streaming else self._clock.now()
+        self._tally.settle(messages, None if present is None else present.timestamp())
+        if decided and self._group.observer is not None:
+            self._group.observer.committed(self.number, decided, present)
 
     def _mark(self, tp: TopicPartition) -> Mark:
         if not self._careful:
@@ -559,14 +574,22 @@ class TaskRunner:
     def measure(self) -> None:
         """Sets the gauges that are looked at now and then."""
         name, number = self._group.name, self.number
+        if self.state in ("opening", "closed"):
+            return
         oldest = self._inbox[0].timestamp / 1_000 if self._inbox else 0
         self._metrics.oldest.labels(name, number).set(oldest)
-        due = self.work.next_due() if self.state != "opening" else None
+        due = self.work.next_due()
         self._metrics.due.labels(name, number).set(due.timestamp() if due is not None else 0)
+
+    def measure_lag(self, ends: Mapping[TopicPartition, int], positions: Mapping[TopicPartition, int]) -> None:
+        """ends: of the partitions, as the broker says. positions: up to which they were fetched, markers included."""
+        waiting: dict[TopicPartition, int] = {}
+        for arrived in reversed(self._inbox):
+            waiting[TopicPartition(arrived.topic, arrived.partition)] = arrived.offset
         for tp, topic in self.inputs.items():
-            end = self._consumer.highwater(tp) if tp in self._consumer.assignment() else None
-            if end is not None:
-                self._metrics.lag.labels(name, topic, tp.partition).set(max(end - self._reached.get(tp, end), 0))
+            if tp in ends and tp in positions:
+                lag = max(ends[tp] - waiting.get(tp, positions[tp]), 0)
+                self._metrics.lag.labels(self._group.name, topic, tp.partition).set(lag)
 
 
 def _next_offsets(done: list[Arrived]) -> dict[TopicPartition, int]:

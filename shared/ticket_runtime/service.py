@@ -27,7 +27,7 @@ from ticket_runtime.handling import DeadLetterLimit, TooManyDeadLetters
 from ticket_runtime.http import Server, make_app
 from ticket_runtime.logs import configure_logs, logger
 from ticket_runtime.loop import Loop
-from ticket_runtime.metrics import Metrics
+from ticket_runtime.metrics import Metrics, Observer, Registry
 from ticket_runtime.runner import MessageFault, TaskGroup
 from ticket_runtime.settings import CannotRun, RuntimeSettings
 from ticket_runtime.task import Work
@@ -59,6 +59,7 @@ class ServiceSpec:
     processes stand by. stateful: it has a changelog. routes: adds HTTP routes of its own.
     needs_agreement: the agreements are read to their end before the first decision, and followed.
     dead_letters: when they stop the process, where what comes in is in nobody's hand here; None: by the settings.
+    observe: registers the service's own metrics, once, and returns what keeps them.
     """
 
     name: str
@@ -69,6 +70,7 @@ class ServiceSpec:
     routes: Callable[[FastAPI, LiveView], None] | None = None
     needs_agreement: bool = True
     dead_letters: DeadLetterLimit | None = None
+    observe: Callable[[Registry], Observer] | None = None
 
 
 def run_service(spec: ServiceSpec, settings: RuntimeSettings, make_loop: Callable[..., Loop] = Loop) -> int:
@@ -125,12 +127,15 @@ async def _run(spec: ServiceSpec, settings: RuntimeSettings, make_loop: Callable
         group = TaskGroup(
             name=spec.name,
             inputs=inputs,
-            make_work=lambda task: spec.make_work(TaskContext(task, agreements, metrics.registry, clock)),
+            make_work=lambda task: spec.make_work(TaskContext(task, agreements, clock)),
             whole=spec.single_task,
             stateful=spec.stateful,
             limit=spec.dead_letters or DeadLetterLimit(consecutive=settings.dead_letters_in_row),
+            observer=spec.observe(metrics.registry) if spec.observe is not None else None,
         )
         loop = make_loop(group, settings, clock, metrics, view)
+        looking = asyncio.create_task(_look(group.observer, agreements, clock, metrics, view), name="gauges")
+        ends.add(looking)
         app = make_app(spec.name, metrics, loop.alive, loop.ready)
         if spec.routes is not None:
             spec.routes(app, view)
@@ -141,8 +146,9 @@ async def _run(spec: ServiceSpec, settings: RuntimeSettings, make_loop: Callable
             await asyncio.wait({working, renewal, *ends}, return_when=asyncio.FIRST_COMPLETED)
             loop.stop()
             await working
-            if following is not None and following.done():
-                following.result()
+            for helper in (following, looking):
+                if helper is not None and helper.done():
+                    helper.result()
             return RENEWED if renewal.done() and not stopped.is_set() else STOPPED
         finally:
             for task in (working, renewal, *ends):
@@ -154,6 +160,20 @@ async def _ended_by(spec: ServiceSpec, agreements: Agreements, inputs: list[str]
     while not callable(spec.inputs) or spec.inputs(agreements) == inputs:
         news.clear()
         await news.wait()
+
+
+async def _look(
+    observer: Observer | None, agreements: Agreements, clock: Clock, metrics: Metrics, view: LiveView
+) -> None:
+    """Every second: which agreement is in force, and what the service's own gauges show."""
+    while True:
+        in_force = None
+        if len(agreements) and (not clock.streaming or clock.step is not None):
+            in_force = agreements.in_force(clock.now())
+            metrics.agreement(in_force.version, in_force.effective_at)
+        if observer is not None:
+            observer.look(view.tasks, None if in_force is None else in_force.agreement)
+        await asyncio.sleep(1)
 
 
 @contextlib.asynccontextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Literal, Protocol, get_args
 
 import msgspec
 
@@ -29,11 +29,22 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     instant: datetime
 
 
+Reason = Literal["headers", "unreadable", "unknown_type", "key", "refused", "deadly"]
+"""Why a message became a dead letter, in the words of a metric. headers: its CloudEvents attributes are missing or
+wrong; unreadable: the value is not what it should be; unknown_type: of a newer version, or none of the topic's; key:
+not the ticket's id; refused: it can be read, and cannot count; deadly: it ended the process again and again."""
+REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
+
+
 class Poison(Exception):
     """This message can never be handled: it becomes a dead letter with this reason, and the next one goes on.
 
-    The reason says what is wrong, where and how to mend it, and holds no text of the ticket.
+    The reason says what is wrong, where and how to mend it, and holds no text of the ticket. kind: of the reason.
     """
+
+    def __init__(self, reason: str, kind: Reason = "refused") -> None:
+        super().__init__(reason)
+        self.kind: Reason = kind
 
 
 class Transient(Exception):

@@ -109,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(_: argparse.Namespace) -> int:
+    from ticket_classifier.adapters.measure import ClassifierMetrics
     from ticket_runtime.service import ServiceSpec, run_service  # the other commands need none of its web server
     from ticket_runtime.settings import RuntimeSettings
 
@@ -117,6 +118,7 @@ def _serve(_: argparse.Namespace) -> int:
         inputs=INPUTS,
         make_work=lambda context: ClassifierWork(context.agreements),
         stateful=True,
+        observe=ClassifierMetrics,
     )
     return run_service(spec, RuntimeSettings())
 

@@ -170,13 +170,13 @@ def _read_ticket(record: Record) -> TicketNormalized | None:
         return None
     if kind != _NORMALIZED:
         said = "no ce_type" if kind is None else f"the type {kind.decode(errors='replace')!r}"
-        raise Poison(f"{record.topic}: {said}; {TicketNormalized.TYPE} is read here")
+        raise Poison(f"{record.topic}: {said}; {TicketNormalized.TYPE} is read here", "unknown_type")
     try:
         ticket = _normalized.decode(record.value or b"")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Poison(f"{record.topic}: not a {TicketNormalized.TYPE}: {error}") from error
+        raise Poison(f"{record.topic}: not a {TicketNormalized.TYPE}: {error}", "unreadable") from error
     if record.key != ticket.ticket.encode():
-        raise Poison(f"{record.topic}: the record's key is not its ticket")
+        raise Poison(f"{record.topic}: the record's key is not its ticket", "key")
     return ticket
 
 
@@ -184,9 +184,9 @@ def _read_feedback(record: Record) -> Feedback:
     try:
         feedback = _feedback.decode(record.value or b"")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Poison(f"{record.topic}: not a {Feedback.TYPE}: {error}") from error
+        raise Poison(f"{record.topic}: not a {Feedback.TYPE}: {error}", "unreadable") from error
     if record.key != feedback.ticket.encode():
-        raise Poison(f"{record.topic}: the record's key is not its ticket; key feedback by the ticket's id")
+        raise Poison(f"{record.topic}: the record's key is not its ticket; key feedback by the ticket's id", "key")
     return feedback
 
 

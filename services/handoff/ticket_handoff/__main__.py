@@ -96,8 +96,11 @@ def serve(_: argparse.Namespace) -> int:
         def now() -> datetime:
             return clocks[0].now()
 
+        def replies() -> Replies:
+            return Replies(asked, known[0], loops[0].appended, loops[0].ledger_metrics.committed)
+
         inquiries = Inquiries(asking, AgreementBook(known[0]), now)
-        install(app, keys, asked, lambda: Replies(asked, known[0], loops[0].appended), lambda: inquiries, now)
+        install(app, keys, asked, replies, lambda: inquiries, now)
 
     spec = ServiceSpec(
         name="handoff",

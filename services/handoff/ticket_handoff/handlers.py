@@ -250,7 +250,7 @@ def read_reply(value: bytes | None) -> Reply:
     try:
         return _reply.decode(value or b"")
     except msgspec.DecodeError as error:
-        raise Poison(f"not a reply ({error}): see the schema relaydesk.reply.v1") from None
+        raise Poison(f"not a reply ({error}): see the schema relaydesk.reply.v1", "unreadable") from None
 
 
 def _read(record: Record) -> TicketSeen | ClassificationSeen | RoutedSeen | ClockSeen | None:
@@ -258,16 +258,18 @@ def _read(record: Record) -> TicketSeen | ClassificationSeen | RoutedSeen | Cloc
     kind = record.headers.get("ce_type", b"")
     readers = _READERS[record.topic]
     if kind not in readers:
-        raise Poison(f"ce_type {kind.decode(errors='replace')!r} is none of the events of {record.topic}")
+        raise Poison(
+            f"ce_type {kind.decode(errors='replace')!r} is none of the events of {record.topic}", "unknown_type"
+        )
     reader = readers[kind]
     if reader is None:
         return None
     try:
         fact: TicketSeen | ClassificationSeen | RoutedSeen | ClockSeen = reader.decode(record.value or b"")
     except msgspec.DecodeError as error:
-        raise Poison(f"the value is not what {kind.decode()} says it is: {error}") from None
+        raise Poison(f"the value is not what {kind.decode()} says it is: {error}", "unreadable") from None
     if record.key != fact.ticket.encode():
-        raise Poison(f"the key is not the ticket's id, which the value says is {fact.ticket[:200]!r}")
+        raise Poison(f"the key is not the ticket's id, which the value says is {fact.ticket[:200]!r}", "key")
     if not is_name(fact.ticket):
         raise Poison(f"a ticket's id has at most {NAME_AT_MOST} bytes and no NUL, or the ledger cannot hold it")
     return fact

@@ -20,6 +20,7 @@ from ticket_intake import documents
 from ticket_intake.adapters.edge import Edge, EdgeLimits, kafka_producer
 from ticket_intake.adapters.serving import run_edge
 from ticket_intake.documents import Document, DocumentError
+from ticket_intake.adapters.measure import IntakeMetrics
 from ticket_intake.domain import instants, language, merge
 from ticket_intake.domain.errors import NotUnderstood
 from ticket_intake.domain.mapping import Source, Step
@@ -157,6 +158,7 @@ def serve() -> int:
         name="intake",
         inputs=inputs,
         make_work=lambda context: IntakeWork(compiled, language.detect),
+        observe=IntakeMetrics,
         # What tools send is not in our hand: garbage is dead-lettered, however much of it comes.
         dead_letters=DeadLetterLimit(consecutive=sys.maxsize, ratio=2.0),
     )

@@ -51,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def serve(_: argparse.Namespace) -> int:
     """Runs the service until it is told to stop."""
+    from ticket_router.adapters.measure import RouterMetrics
     from ticket_runtime.service import ServiceSpec, run_service  # the other commands need none of its web server
     from ticket_runtime.settings import RuntimeSettings
 
@@ -60,6 +61,7 @@ def serve(_: argparse.Namespace) -> int:
         make_work=lambda context: RouterWork(context.agreements),
         single_task=True,
         stateful=True,
+        observe=RouterMetrics,
     )
     return run_service(spec, RuntimeSettings())
 

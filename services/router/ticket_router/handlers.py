@@ -109,6 +109,8 @@ class RouterWork:
         self._due: list[tuple[dt.datetime, str]] = []  # with lazy deletion: a ticket's `look_at` is what counts
         self._waiting: dict[str, _Line] = {}  # queue -> tickets of the duty queue that wait for room there
         self._freed: set[str] = set()  # queues that lost load and have not been looked at since
+        self.unrouted: dict[str, dt.datetime] = {}
+        """Ticket -> when it became known, of those that were not routed yet, in the order of their arrival."""
         self.loads = Loads()
 
     # -- the changelog
@@ -145,6 +147,7 @@ class RouterWork:
         self._wait_for([] if before is None else before.waits_for, ticket, state)
         self.loads.move(ticket, NOWHERE if before is None else before.holding, state.holding)
         if value is None:
+            self.unrouted.pop(ticket, None)
             return
         if state.ended and state.forget_on is None:
             state.keep_until(_KEPT_DAYS)
@@ -154,6 +157,7 @@ class RouterWork:
 
     def _file(self, ticket: str, state: TicketState, value: bytes) -> None:
         """Where a ticket's state is found, and when it is forgotten. value: the state encoded."""
+        self._awaits_routing(ticket, state)
         if state.forget_on is not None:
             self._forget.setdefault(state.forget_on, []).append(ticket)
         if state.ended and state.forget_on is not None:
@@ -487,6 +491,17 @@ class RouterWork:
         if not state.ended and state.look_at is not None and state.look_at != awaited:
             heapq.heappush(self._due, (state.look_at, ticket))
 
+    def _awaits_routing(self, ticket: str, state: TicketState) -> None:
+        if state.routed or state.ended or state.known_at is None:
+            self.unrouted.pop(ticket, None)
+        else:
+            self.unrouted.setdefault(ticket, state.known_at)
+
+    @property
+    def open_count(self) -> int:
+        """Tickets that have not ended."""
+        return len(self._tickets)
+
     def where(self, ticket: str) -> str | None:
         """The queue that has a ticket or is to have it; None for one that nobody knows or that has ended."""
         state = self._tickets.get(ticket)
@@ -542,18 +557,21 @@ def _read(record: Record) -> TicketNormalized | TicketClassified | TransferEvent
         raise Poison(f"the router does not read {record.topic}")
     kind = record.headers.get("ce_type")
     if kind is None:
-        raise Poison(f"a record of {record.topic} without ce_type: send CloudEvents in binary mode")
+        raise Poison(f"a record of {record.topic} without ce_type: send CloudEvents in binary mode", "headers")
     if kind not in readers:
-        raise Poison(f"{record.topic}: unknown type {kind.decode(errors='replace')!r}; a newer router may know it")
+        raise Poison(
+            f"{record.topic}: unknown type {kind.decode(errors='replace')!r}; a newer router may know it",
+            "unknown_type",
+        )
     reader = readers[kind]
     if reader is None:
         return None
     try:
         event: Event = reader.decode(record.value or b"")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Poison(f"{record.topic}: not a {kind.decode(errors='replace')}: {error}") from error
+        raise Poison(f"{record.topic}: not a {kind.decode(errors='replace')}: {error}", "unreadable") from error
     if record.key is None or record.key != event.ticket.encode():
-        raise Poison(f"{record.topic}: the record's key is not its ticket")
+        raise Poison(f"{record.topic}: the record's key is not its ticket", "key")
     assert isinstance(event, TicketNormalized | TicketClassified | TransferEvent)
     return event
 

@@ -13,7 +13,6 @@ from typing import IO, Any
 from business_calendar import CalendarError, compile_calendar, local_time, offset_changes
 from business_calendar.cases import evaluate
 from sla_monitor import offline
-from sla_monitor.adapters.measure import metrics_of
 from sla_monitor.adapters.recorded import Recorded, RecordedError, from_broker, from_directory
 from sla_monitor.domain.explain import as_text, explain
 from sla_monitor.facts.commands import add_to as add_facts
@@ -89,10 +88,11 @@ def _rows(options: argparse.Namespace) -> list[Recorded]:
 def _serve(options: argparse.Namespace) -> int:
     # Here and not above: a question to a calendar need not wait for Kafka's client and a web framework.
     from sla_monitor.adapters.http import add_routes
+    from sla_monitor.adapters.measure import SlaMetrics
     from ticket_runtime.service import ServiceSpec, run_service
     from ticket_runtime.settings import RuntimeSettings
 
-    spec = ServiceSpec(name="sla-monitor", inputs=INPUTS, make_work=_make_work, routes=add_routes)
+    spec = ServiceSpec(name="sla-monitor", inputs=INPUTS, make_work=_make_work, routes=add_routes, observe=SlaMetrics)
     return run_service(spec, RuntimeSettings())
 
 
@@ -102,7 +102,7 @@ def _make_work(context: TaskContext) -> SlaWork:
     def present() -> datetime | None:
         return None if clock is None or clock.streaming else clock.now()
 
-    return SlaWork(context.agreements, present, metrics_of(context.metrics).said if context.metrics else None)
+    return SlaWork(context.agreements, present)
 
 
 def _evaluate(options: argparse.Namespace) -> int:

@@ -177,19 +177,13 @@ class SlaWork:
     """The clocks of one task's tickets. State is packed by ticket, exactly as in the changelog.
 
     present: the desk's wall clock, to tell what is late; None while a replay leads the clock: a step fires a whole
-    grain of time at once, and nothing in it is late. heard: is told of every event with the desk's present.
+    grain of time at once, and nothing in it is late.
     """
 
-    def __init__(
-        self,
-        agreements: Agreements,
-        present: Callable[[], datetime | None] = _always_replaying,
-        heard: Callable[[ClockEvent, datetime | None], None] | None = None,
-    ) -> None:
+    def __init__(self, agreements: Agreements, present: Callable[[], datetime | None] = _always_replaying) -> None:
         self._agreements = agreements
         self._book = Rulebook(agreements)
         self.present = present
-        self._heard = heard
         self._packing = Packing()
         self._tickets: dict[str, bytes] = {}
         self._queue: DueQueue | None = None
@@ -223,7 +217,9 @@ class SlaWork:
             handler(record, record.headers.get("ce_id", b"").decode(), out)
         except msgspec.DecodeError as error:
             event = record.headers["ce_type"].decode()
-            raise Poison(f"the value is no {event}: {error}; publish it in the form of its schema") from error
+            raise Poison(
+                f"the value is no {event}: {error}; publish it in the form of its schema", "unreadable"
+            ) from error
 
     def fire(self, now: datetime, out: Outputs) -> None:
         until = _microseconds(now) // 1_000_000
@@ -252,6 +248,10 @@ class SlaWork:
         """A copy of what is remembered of a ticket; None when it is not this task's."""
         packed = self._tickets.get(name)
         return self._packing.unpack(packed) if packed is not None else None
+
+    def names(self) -> list[str]:
+        """The tickets that this task has, as of now."""
+        return list(self._tickets)
 
     def tickets(self) -> Iterator[tuple[str, Ticket]]:
         for name, packed in self._tickets.items():
@@ -387,8 +387,6 @@ class SlaWork:
             if present is not None and event.due_at is not None and present - event.due_at > LATE_AFTER:
                 event = msgspec.structs.replace(event, late=True)
             out.emit(topics.SLA_EVENTS, event)
-            if self._heard is not None:
-                self._heard(event, present)
         if self._followed is None:
             self._follow(clocks.instant_us(ticket.through * 1_000_000), out)
         packed = self._packing.pack(ticket)
@@ -442,7 +440,10 @@ _transfer_decoders = {name: msgspec.json.Decoder(event) for name, event in _TRAN
 
 def _value(record: Record) -> bytes:
     if record.value is None:
-        raise Poison("the record has no value; events of a ticket are never deleted, publish its next version instead")
+        raise Poison(
+            "the record has no value; events of a ticket are never deleted, publish its next version instead",
+            "unreadable",
+        )
     return record.value
 
 

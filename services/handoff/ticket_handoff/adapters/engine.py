@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import OffsetAndMetadata
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ticket_contracts import topics
 from ticket_contracts.ids import event_id
+from ticket_handoff.adapters.measure import HandoffMetrics
 from ticket_handoff.adapters.relay import Relay
 from ticket_handoff.adapters.store import Numbered, Store
 from ticket_handoff.domain.decision import Answer
@@ -28,6 +30,7 @@ from ticket_runtime.attempts import read_mark
 from ticket_runtime.clock import Clock
 from ticket_runtime.context import LiveView
 from ticket_runtime.handling import Arrived
+from ticket_runtime.logs import logger
 from ticket_runtime.loop import Loop
 from ticket_runtime.metrics import Metrics
 from ticket_runtime.outputs import Collector, Message
@@ -37,12 +40,16 @@ from ticket_runtime.task import Record, Transient
 from ticket_runtime.transactions import TaskProducer
 
 SOURCE: Final = "/relaydesk/handoff"
+_LEDGER_SECONDS: Final = 10.0
+"""How often the gauges of the ledger are read."""
+
+log = logger(__name__)
 
 
 class LedgerProducer(Relay):
     """What a task commits to: the ledger first, in one transaction with the offsets, then, by the relay, Kafka.
 
-    appended: is told of the rows that other partitions' outboxes got.
+    appended: is told of the rows that other partitions' outboxes got; committed: of what was written to the ledger.
     """
 
     def __init__(
@@ -54,9 +61,10 @@ class LedgerProducer(Relay):
         admin: Callable[[], AIOKafkaAdminClient],
         fail: Callable[[BaseException], None],
         appended: Callable[[Mapping[int, Sequence[Numbered]]], None],
+        committed: Callable[[Changes], None] = lambda _: None,
     ) -> None:
         super().__init__(settings, partition, store, admin, fail)
-        self._prefix, self._clock, self._tell = len(settings.topic_prefix), clock, appended
+        self._prefix, self._clock, self._tell, self._committed = len(settings.topic_prefix), clock, appended, committed
         self._at: dict[str, int] = {}
         self._session: contextlib.AsyncExitStack | None = None
         self._connection: AsyncConnection | None = None
@@ -121,6 +129,7 @@ class LedgerProducer(Relay):
             connection = self._connection or await self._begin()
             appended = await self._store.write(connection, changes, messages, self._salts, self._partition, moves)
             await self._end()
+        self._committed(changes)
         self._at |= {topic: after for topic, (_, after, _) in moves.items()}
         self.appended(appended.pop(self._partition, ()))
         self._tell(appended)
@@ -193,6 +202,7 @@ class LedgerLoop(Loop):
     ) -> None:
         super().__init__(group, settings, clock, metrics, view)
         self._store = store
+        self.ledger_metrics = HandoffMetrics(metrics.registry)
         self._relays: dict[int, LedgerProducer] = {}
 
     def appended(self, rows: Mapping[int, Sequence[Numbered]]) -> None:
@@ -204,7 +214,14 @@ class LedgerLoop(Loop):
 
     def _make_producer(self, number: int, changelog: TopicPartition | None) -> TaskProducer:
         ledger = LedgerProducer(
-            self._settings, number, self._store, self._clock, lambda: self._admin, self._fail, self.appended
+            self._settings,
+            number,
+            self._store,
+            self._clock,
+            lambda: self._admin,
+            self._fail,
+            self.appended,
+            self.ledger_metrics.committed,
         )
         self._relays[number] = ledger
         return ledger
@@ -212,20 +229,40 @@ class LedgerLoop(Loop):
     async def _positions(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Position]:
         return await self._relays[partitions[0].partition].positions(partitions)
 
+    def _helpers(self) -> list[Callable[[], Coroutine[None, None, None]]]:
+        return [*super()._helpers(), self._measure_ledger]
+
+    async def _measure_ledger(self) -> None:
+        while True:
+            for number in self._runners:
+                self.ledger_metrics.waiting(number, self._relays[number].unpublished)
+            try:
+                async with asyncio.timeout(_LEDGER_SECONDS):
+                    await self.ledger_metrics.look(self._store.engine)
+            except (SQLAlchemyError, OSError) as error:
+                # Whoever writes ends with the same error; for who does not, the metric of the last answer says it.
+                log.warning("the ledger does not answer", reason=type(error).__name__)
+            await asyncio.sleep(_LEDGER_SECONDS)
+
 
 class Replies:
     """Replies that come by HTTP: the same protocol as for those of a topic, in a transaction of their own.
 
-    appended: is told what was appended to the outbox.
+    appended: is told what was appended to the outbox; committed: what was written to the ledger.
     """
 
     def __init__(
-        self, store: Store, agreements: Agreements, appended: Callable[[Mapping[int, Sequence[Numbered]]], None]
+        self,
+        store: Store,
+        agreements: Agreements,
+        appended: Callable[[Mapping[int, Sequence[Numbered]]], None],
+        committed: Callable[[Changes], None] = lambda _: None,
     ) -> None:
-        self._store, self._agreements, self._appended = store, agreements, appended
+        self._store, self._agreements, self._appended, self._count = store, agreements, appended, committed
 
-    async def give(self, given: ReplyGiven) -> Answer:
-        """Raises Refused, and Transient while the agreement is not known."""
+    async def give(self, given: ReplyGiven, trace: Mapping[str, str] | None = None) -> Answer:
+        """trace: `traceparent` and `correlationid` of the request, as far as it brought them. Raises Refused, and
+        Transient while the agreement is not known."""
         work = HandoffWork(self._agreements)
         out = Collector(SOURCE, None)
         reply = given.reply
@@ -234,15 +271,17 @@ class Replies:
             wanted = [reply.ticket or ""] if reply.action in OF_TICKETS else ticket_of.values()
             loaded = await self._store.load(connection, wanted)
             work.hold(loaded.held, ticket_of)
-            out.begin(_as_record(given))
+            out.begin(_as_record(given, trace or {}))
             answer = work.answer(given, event_id("http", given.principal, given.reply.reply_id), out)
             messages, _ = out.take()
-            appended = await self._store.write(connection, work.take_changes(), messages, loaded.salts)
+            changes = work.take_changes()
+            appended = await self._store.write(connection, changes, messages, loaded.salts)
+        self._count(changes)
         self._appended(appended)
         return answer
 
 
-def _as_record(given: ReplyGiven) -> Record:
+def _as_record(given: ReplyGiven, trace: Mapping[str, str]) -> Record:
     """The cause that the events of a reply by HTTP name; a repetition is the same cause."""
     reply = given.reply
     own_id = event_id("http-reply", given.principal, reply.transfer_id or reply.ticket or "", reply.reply_id)
@@ -252,7 +291,7 @@ def _as_record(given: ReplyGiven) -> Record:
         offset=0,
         key=None,
         value=None,
-        headers={"ce_id": own_id.encode()},
+        headers={"ce_id": own_id.encode(), **{f"ce_{name}": said.encode() for name, said in trace.items()}},
         timestamp_ms=int(given.at.timestamp() * 1_000),
         instant=given.at,
     )

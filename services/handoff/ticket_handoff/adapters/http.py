@@ -30,7 +30,7 @@ from ticket_handoff.adapters.store import History, Store
 from ticket_handoff.domain.decision import Refused
 from ticket_handoff.domain.facts import ReplyGiven
 from ticket_handoff.domain.terms import INTERNAL
-from ticket_runtime.http import Problem, problem_document
+from ticket_runtime.http import Problem, problem_document, trace_headers
 from ticket_runtime.task import Transient
 
 _STATUS = {"unknown": 404, "conflict": 409, "invalid": 422}
@@ -164,38 +164,39 @@ def install(
         """A ticket with its whole context, as its next receiver would get it now."""
         return _found(await inquiries().ticket(ticket, who(request).principal), "ticket")
 
-    async def give(reply: Reply, key: Key) -> Answered:
+    async def give(reply: Reply, request: Request) -> Answered:
+        key = who(request)
         given = ReplyGiven(reply=reply, principal=key.principal, actor=key.actor, at=now())
         try:
-            return Answered(**asdict(await replies().give(given)))
+            return Answered(**asdict(await replies().give(given, trace_headers(request.scope))))
         except Refused as refused:
             raise Problem(_STATUS[refused.kind], refused.reason, **_more(refused)) from None
 
     @app.post("/v1/transfers/{transfer}/accept", tags=["transfers"])
     async def accept(transfer: str, body: ReplyBody, request: Request) -> Answered:
         """Acknowledges the package with this digest: from now on the receiver owns the ticket."""
-        return await give(Reply(action="accept", transfer_id=transfer, **body.model_dump()), who(request))
+        return await give(Reply(action="accept", transfer_id=transfer, **body.model_dump()), request)
 
     @app.post("/v1/transfers/{transfer}/decline", tags=["transfers"])
     async def decline(transfer: str, body: ReplyBody, request: Request) -> Answered:
         """Leaves it to the next on the path, who reads the reason."""
-        return await give(Reply(action="decline", transfer_id=transfer, **body.model_dump()), who(request))
+        return await give(Reply(action="decline", transfer_id=transfer, **body.model_dump()), request)
 
     @app.post("/v1/transfers/{transfer}/return", tags=["transfers"])
     async def give_back(transfer: str, body: ReplyBody, request: Request) -> Answered:
         """Asks for another owner of a ticket that was accepted by this transfer; the reason is the question to it."""
-        return await give(Reply(action="return", transfer_id=transfer, **body.model_dump()), who(request))
+        return await give(Reply(action="return", transfer_id=transfer, **body.model_dump()), request)
 
     @app.post("/v1/tickets/{ticket:path}/escalate", tags=["transfers"])
     async def escalate(ticket: str, body: EscalationBody, request: Request) -> Answered:
         """Asks for somebody who can do more; until they have accepted, the owner stays. 422 names what is missing."""
         reply = Reply(action="escalate", ticket=ticket, reply_id=body.reply_id, reason=body.question)
-        return await give(reply, who(request))
+        return await give(reply, request)
 
     @app.post("/v1/tickets/{ticket:path}/context", tags=["transfers"])
     async def add(ticket: str, body: AdditionBody, request: Request) -> Answered:
         """Adds to what the ticket's next packages hold. A transfer that lacked just this is asked for again."""
-        return await give(Reply(action="add", ticket=ticket, **body.model_dump()), who(request))
+        return await give(Reply(action="add", ticket=ticket, **body.model_dump()), request)
 
     @app.exception_handler(Transient)
     async def on_transient(request: Request, error: Transient) -> Response:

@@ -58,7 +58,7 @@ class Relay(TaskProducer):
         super().__init__(settings, f"{group}-{partition}", group, None)
         self._outbox = TopicPartition(settings.topic_prefix + OUTBOX, partition)
         self._relay_group, self._partition, self._store, self._admin, self._fail = group, partition, store, admin, fail
-        self._published = self._forgotten = 0
+        self._published = self._forgotten = self._last = 0
         self._fresh: deque[Numbered] = deque()
         self._wake = asyncio.Event()
         self.alone = asyncio.Lock()
@@ -71,7 +71,7 @@ class Relay(TaskProducer):
         desk."""
         await super().fence()
         self._published = await self._position()
-        last = (await self._store.last_numbers([self._partition])).get(self._partition, 0)
+        self._last = last = (await self._store.last_numbers([self._partition])).get(self._partition, 0)
         next_rows = await self._store.unpublished(self._partition, self._published, 1)
         if self._published > last or (self._published < last and [r.seq for r in next_rows] != [self._published + 1]):
             raise CannotRun(
@@ -85,8 +85,15 @@ class Relay(TaskProducer):
         """From here on publishes by itself what is appended, here or by another process."""
         self._following = asyncio.create_task(self._follow(), name=f"relay-{self._partition}")
 
+    @property
+    def unpublished(self) -> int:
+        """Rows that were committed here and are not published yet."""
+        return max(self._last - self._published, 0)
+
     def appended(self, rows: Sequence[Numbered]) -> None:
         """Rows that were just committed; saves reading them back."""
+        if rows:
+            self._last = max(self._last, rows[-1].seq)
         if len(self._fresh) < _KEPT:
             self._fresh.extend(rows)
         self._wake.set()

@@ -15,21 +15,22 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from fastapi import FastAPI, Path, Request, Response
-from prometheus_client import CollectorRegistry, Counter
 from starlette.requests import ClientDisconnect
 
 from ticket_contracts import topics
 from ticket_intake.adapters.authentication import Secrets, Verdict, Verifier
+from ticket_intake.adapters.measure import EdgeMetrics
 from ticket_intake.documents import Document
 from ticket_intake.handlers import DELIVERY, keyed_id
-from ticket_runtime.http import problem_document
+from ticket_runtime.http import CORRELATION, TRACEPARENT, problem_document
+from ticket_runtime.metrics import Registry
+from ticket_runtime.outputs import is_traceparent
 
 log = structlog.get_logger(__name__)
 
 MESSAGE_BYTES: Final = 12 * 1024 * 1024
 _BODY_SECONDS: Final = 20.0
 _HEADER_LIMIT: Final = 512
-_TRACEPARENT_LENGTH: Final = 55
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,31 +149,24 @@ class Edge:
         self._bytes = 0
         self._producer: Producer | None = None
         self._starting = asyncio.Lock()
-        self._requests: Counter | None = None
+        self._metrics: EdgeMetrics | None = None
 
     def open(self, sources: Iterable[str]) -> None:
         """The desk's sources: those that have a topic. To the others the edge answers 404, for a message must not make
         a topic that nobody reads."""
         self._open = frozenset(sources)
+        if self._metrics is not None:
+            self._metrics.expect(self._open)
 
     @property
     def is_open(self) -> bool:
         """Whether the desk's sources are known."""
         return self._open is not None
 
-    def observe(self, registry: CollectorRegistry | None) -> None:
+    def observe(self, registry: Registry) -> None:
         """Registers the metrics, once."""
-        if registry is None or self._requests is not None:
-            return
-        self._requests = Counter(
-            "relaydesk_intake_requests",
-            "Requests of tools, by source and HTTP status.",
-            ["source", "status"],
-            registry=registry,
-        )
-        for source in self._sources:
-            for status in ("202", "401", "413", "415", "422", "429", "503"):
-                self._requests.labels(source, status)
+        self._metrics = EdgeMetrics(registry)
+        self._metrics.expect(self._open or ())
 
     def install(self, app: FastAPI) -> None:
         """Adds the routes, and closes the producer when the application stops."""
@@ -218,8 +212,8 @@ class Edge:
         means is decided afterwards, and a body that nobody understands becomes a dead letter."""
         known = self._known(request, source)
         answer = known if isinstance(known, Response) else await self._accept(request, source, known)
-        if self._requests is not None and answer is not known:
-            self._requests.labels(source, str(answer.status_code)).inc()
+        if self._metrics is not None and answer is not known:
+            self._metrics.answered(source, answer.status_code)
         return answer
 
     async def challenge(self, request: Request, source: Annotated[str, Path(max_length=64)]) -> Response:
@@ -308,9 +302,9 @@ class Edge:
             if given := request.headers.get(header, ""):
                 headers.append((DELIVERY, given[:_HEADER_LIMIT].encode("utf-8", "replace")))
                 break
-        traceparent = request.headers.get("traceparent", "")
-        if len(traceparent) == _TRACEPARENT_LENGTH:
-            headers.append(("traceparent", traceparent.encode("ascii", "replace")))
+        traceparent = request.headers.get(TRACEPARENT, "")
+        if is_traceparent(traceparent):
+            headers.append((TRACEPARENT, traceparent.encode()))
         try:
             async with asyncio.timeout(self._limits.send_seconds):
                 producer = await self._connected()
@@ -331,7 +325,8 @@ class Edge:
             "partition": written.partition,
             "offset": written.offset,
         }
-        return Response(msgspec.json.encode(content), 202, media_type="application/json")
+        # The edge's own word begins the chain that this event leads to.
+        return Response(msgspec.json.encode(content), 202, {CORRELATION: own_id}, media_type="application/json")
 
     # --- the producer
 

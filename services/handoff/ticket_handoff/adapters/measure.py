@@ -1,0 +1,142 @@
+"""Handoff's own metrics: transfers and owners, by what was committed to the ledger and by what stands in it."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ticket_contracts.transfers import OwnerChanged, TransferAccepted, TransferEvent
+from ticket_handoff.handlers import Changes
+from ticket_runtime.metrics import WAITING, Metric, Registry
+
+STEPS: Final = Metric(
+    "counter",
+    "relaydesk_transfer_steps_total",
+    "steps",
+    "Steps of transfers: requested, offered, accepted, declined, expired, withdrawn, completed; by cause, and by the "
+    "queue that is asked (none: not known yet).",
+    ("step", "cause", "queue"),
+)
+ACKNOWLEDGED: Final = Metric(
+    "histogram",
+    "relaydesk_transfer_acknowledgement_seconds",
+    "seconds",
+    "From the request of a transfer until somebody acknowledged it, however many were asked, in the desk's time.",
+    ("queue", "automatic"),
+    buckets=WAITING,
+)
+OWNERS: Final = Metric(
+    "counter",
+    "relaydesk_owner_changes_total",
+    "changes",
+    "Changes of owner: to intake duty, acknowledged, automatic (a duty owner by the desk), or ended.",
+    ("kind",),
+    known={"kind": ("intake_duty", "acknowledged", "automatic", "ended")},
+)
+OWNED: Final = Metric(
+    "gauge",
+    "relaydesk_owned_tickets",
+    "tickets",
+    "Open tickets of the whole desk by how they came to their owner; those of intake duty and automatic ones are safe, "
+    "not served.",
+    ("kind",),
+    known={"kind": ("intake_duty", "acknowledged", "automatic")},
+)
+UNOWNED: Final = Metric(
+    "gauge",
+    "relaydesk_unowned_tickets",
+    "tickets",
+    "Open tickets of the whole desk without an owner: always 0, or an invariant is broken.",
+)
+OPEN: Final = Metric(
+    "gauge",
+    "relaydesk_open_transfers",
+    "transfers",
+    "Transfers of the whole desk that are under way: requested (no offer yet) or offered.",
+    ("status",),
+    known={"status": ("requested", "offered")},
+)
+OLDEST: Final = Metric(
+    "gauge",
+    "relaydesk_oldest_unacknowledged_timestamp_seconds",
+    "unix time",
+    "When the transfer was requested that waits longest for an acknowledgement; 0: none waits.",
+)
+OUTBOX: Final = Metric(
+    "gauge",
+    "relaydesk_outbox_rows",
+    "rows",
+    "Rows of the ledger's outbox that were committed and are not published yet.",
+    ("partition",),
+)
+LEDGER: Final = Metric(
+    "gauge", "relaydesk_ledger_last_answer_timestamp_seconds", "unix time", "When the database last answered handoff."
+)
+METRICS: Final = [STEPS, ACKNOWLEDGED, OWNERS, OWNED, UNOWNED, OPEN, OLDEST, OUTBOX, LEDGER]
+
+# Each is answered from an index of what is open, whatever the ledger holds besides.
+_OWNED: Final = text("SELECT kind, count(*) AS tickets FROM ownership WHERE until_at IS NULL GROUP BY kind")
+_UNOWNED: Final = text(
+    "SELECT count(*) FROM tickets WHERE owner IS NULL AND status NOT IN ('closed', 'merged', 'deleted')"
+)
+_TRANSFERS: Final = text(
+    "SELECT status, count(*) AS transfers, min(opened_at) AS oldest FROM transfers WHERE ended_at IS NULL"
+    " GROUP BY status"
+)
+
+
+class HandoffMetrics:
+    """What counts for one process. Both the tasks and the replies by HTTP tell it what they committed."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._steps = registry.counter(STEPS)
+        self._acknowledged = registry.histogram(ACKNOWLEDGED)
+        self._owners = registry.counter(OWNERS)
+        self._owned = registry.gauge(OWNED)
+        self._unowned = registry.gauge(UNOWNED)
+        self._open = registry.gauge(OPEN)
+        self._oldest = registry.gauge(OLDEST)
+        self._outbox = registry.gauge(OUTBOX)
+        self._ledger = registry.gauge(LEDGER)
+
+    def committed(self, changes: Changes) -> None:
+        """What a transaction of the ledger came to, after its commit."""
+        for step in changes.steps:
+            if isinstance(step, OwnerChanged):
+                self._owners.labels(step.kind).inc()
+                continue
+            _, transfer = changes.transfers.get(getattr(step, "transfer_id", ""), (None, None))
+            if transfer is None:
+                continue
+            queue = getattr(step, "queue", None) or "none"
+            self._steps.labels(_step_of(step), transfer.cause, queue).inc()
+            if isinstance(step, TransferAccepted):
+                waited = (step.decided_for - transfer.opened_at).total_seconds()
+                self._acknowledged.labels(queue, "true" if step.automatic else "false").observe(max(waited, 0.0))
+
+    def waiting(self, partition: int, rows: int) -> None:
+        """Of one partition's outbox."""
+        self._outbox.labels(partition).set(rows)
+
+    async def look(self, engine: AsyncEngine) -> None:
+        """Reads the gauges from the ledger. Raises SQLAlchemyError and OSError."""
+        async with engine.connect() as connection:
+            owned = {row.kind: row.tickets for row in await connection.execute(_OWNED)}
+            unowned = (await connection.execute(_UNOWNED)).scalar_one()
+            under_way = {row.status: row for row in await connection.execute(_TRANSFERS)}
+        self._ledger.set(time.time())
+        for kind in OWNED.known["kind"]:
+            self._owned.labels(kind).set(owned.get(kind, 0))
+        self._unowned.set(unowned)
+        for status in OPEN.known["status"]:
+            self._open.labels(status).set(under_way[status].transfers if status in under_way else 0)
+        oldest = min((row.oldest.timestamp() for row in under_way.values()), default=0)
+        self._oldest.set(oldest)
+
+
+def _step_of(step: TransferEvent) -> str:
+    """`relaydesk.transfer.accepted.v1` -> `accepted`."""
+    return step.TYPE.split(".")[-2]
