@@ -140,7 +140,7 @@ async def settle() -> None:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - counters tell nobody
             await asyncio.sleep(0.001)
 
 
