@@ -18,9 +18,9 @@ from ticket_contracts import topics
 from ticket_contracts.cloudevents import instant_text, parse_instant
 from ticket_intake import documents
 from ticket_intake.adapters.edge import Edge, EdgeLimits, kafka_producer
+from ticket_intake.adapters.measure import IntakeMetrics
 from ticket_intake.adapters.serving import run_edge
 from ticket_intake.documents import Document, DocumentError
-from ticket_intake.adapters.measure import IntakeMetrics
 from ticket_intake.domain import instants, language, merge
 from ticket_intake.domain.errors import NotUnderstood
 from ticket_intake.domain.mapping import Source, Step
