@@ -25,8 +25,8 @@ IMPURE = {
 }
 CLOCKS = {"now", "utcnow", "today"}  # of datetime and date
 
-# Reading a language or a mail is arithmetic over text, a model over arrays: neither a clock nor I/O nor a framework.
-PURE_LIBRARIES = {"jmespath", "lingua", "numpy", "quotequail", "selectolax"}
+# Reading a language, a mail or a check digit is arithmetic over text, a model over arrays: no clock, I/O or framework.
+PURE_LIBRARIES = {"jmespath", "lingua", "numpy", "quotequail", "selectolax", "stdnum"}
 
 
 def modules() -> list[Path]:
