@@ -32,7 +32,7 @@ class CountryHolidays(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class CalendarSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a desk works, in the local time of `zone` (IANA).
 
-    hours     weekday (0 = Monday … 6 = Sunday) → windows (from, to). A window that ends at or before its start, or
+    hours     weekday (0 = Monday … 6 = Sunday) → windows (from, to). A window that ends before its start, or
               past 24:00 ("25:00"), ends on the next day. It belongs, whole, to the day it starts on.
     holidays  each "YYYY-MM-DD", "MM-DD" (every year), a country's, or the text of an iCalendar file, whose all-day
               events count, recurring ones included. No window starts on a holiday.

@@ -11,6 +11,7 @@ import datetime as dt
 import difflib
 import functools
 import importlib.resources
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -19,6 +20,7 @@ from business_calendar.spec import DAY, CalendarError
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _SECOND = dt.timedelta(seconds=1)
+_DAY_END = re.compile(r"(\d{4}-\d{2}-\d{2}[T ])24:00(?::00)?((?:Z|[+-]\d{2}:\d{2})?)", re.ASCII)
 
 
 class OffsetChange(NamedTuple):
@@ -55,9 +57,13 @@ def parse_instant(text: object, local: ZoneInfo) -> int:
     """
     if not isinstance(text, str):
         raise ValueError(f'{text!r} is not an instant; write "2025-06-02T08:00:00Z"')
+    # A day's end, which ISO 8601 allows to be written so, and Python's reader only from 3.13 on.
+    ends = _DAY_END.fullmatch(text)
     try:
-        when = dt.datetime.fromisoformat(text)
-    except ValueError:
+        when = dt.datetime.fromisoformat(f"{ends[1]}00:00{ends[2]}" if ends else text)
+        if ends:
+            when += dt.timedelta(days=1)
+    except (ValueError, OverflowError):
         raise ValueError(f'{text!r} is not an instant; write "2025-06-02T08:00:00Z"') from None
     if when.microsecond:
         raise ValueError(f"{text!r} has a fraction of a second; working time is counted in whole seconds")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from business_calendar import CalendarError, compile_calendar, local_time, offset_changes
 from business_calendar.cases import evaluate
@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     preview = calendar.add_parser("preview", help="show the windows, holidays and clock changes ahead")
     preview.add_argument("name", metavar="NAME", help="of a calendar of the agreement")
     preview.add_argument("--agreement", type=Path, required=True, metavar="FILE")
-    preview.add_argument("--days", type=int, default=14)
+    preview.add_argument("--days", type=_preview_days, default=14, metavar="N", help="1 to 3660; by default 14")
     preview.add_argument("--from", dest="first", type=date.fromisoformat, metavar="YYYY-MM-DD", help="by default today")
     preview.set_defaults(run=_preview)
 
@@ -70,6 +70,13 @@ def _parser() -> argparse.ArgumentParser:
     explanation.set_defaults(run=_explain)
     add_facts(commands)
     return parser
+
+
+def _preview_days(text: str) -> int:
+    days = int(text)
+    if not 1 <= days <= 3660:
+        raise argparse.ArgumentTypeError("show 1 to 3660 days")
+    return days
 
 
 def _recorded(command: argparse.ArgumentParser) -> None:
@@ -107,12 +114,13 @@ def _make_work(context: TaskContext) -> SlaWork:
 
 def _evaluate(options: argparse.Namespace) -> int:
     if options.file == "-":
-        return _answer(sys.stdin)
-    with Path(options.file).open(encoding="utf-8") as lines:
+        return _answer(sys.stdin.buffer)
+    with Path(options.file).open("rb") as lines:
         return _answer(lines)
 
 
-def _answer(lines: IO[str]) -> int:
+def _answer(lines: Iterable[bytes]) -> int:
+    """Line by line as bytes: one that is no text is a fault of that row alone."""
     number = 0
     for line in lines:
         if not line.strip():
@@ -120,7 +128,11 @@ def _answer(lines: IO[str]) -> int:
         number += 1
         answer: dict[str, Any] = {"row": number}
         try:
-            answer |= evaluate(json.loads(line))
+            answer |= evaluate(json.loads(line.decode("utf-8-sig")))
+        except UnicodeDecodeError as error:
+            answer["error"] = f"the row is not UTF-8 at byte {error.start + 1}"
+        except json.JSONDecodeError as error:
+            answer["error"] = f"the row is not JSON at character {error.pos + 1}: {error.msg}"
         except (ValueError, RecursionError) as error:
             answer["error"] = str(error)
         print(json.dumps(answer, ensure_ascii=False))
