@@ -51,9 +51,9 @@ def topic_prefix(kafka_bootstrap: str) -> Iterator[str]:
 def database_url(postgres_url: str) -> Iterator[str]:
     """The URL (`postgresql+asyncpg://`) of an empty database for this test alone; it is dropped after it."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    asyncio.run(_execute(postgres_url, f'CREATE DATABASE "{name}"'))
+    asyncio.run(execute(postgres_url, f'CREATE DATABASE "{name}"'))
     yield make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
-    asyncio.run(_execute(postgres_url, f'DROP DATABASE "{name}" WITH (FORCE)'))
+    asyncio.run(execute(postgres_url, f'DROP DATABASE "{name}" WITH (FORCE)'))
 
 
 async def _delete_topics(bootstrap: str, prefix: str) -> None:
@@ -67,7 +67,8 @@ async def _delete_topics(bootstrap: str, prefix: str) -> None:
         await admin.close()
 
 
-async def _execute(url: str, statement: str) -> None:
+async def execute(url: str, statement: str) -> None:
+    """On a server, outside of a transaction."""
     connection = await asyncpg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False))
     try:
         await connection.execute(statement)

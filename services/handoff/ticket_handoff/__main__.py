@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from sqlalchemy.engine import make_url
@@ -22,6 +22,9 @@ from ticket_handoff.again import redecide_directory
 from ticket_handoff.handlers import AgreementBook, HandoffWork, inputs
 from ticket_runtime.settings import CannotRun, RuntimeSettings
 
+if TYPE_CHECKING:
+    from ticket_handoff.adapters.tokens import Tokens
+
 _SHOWN = 20
 """Differences that `redecide` and `verify` print."""
 _PATIENCE_SECONDS = 30.0
@@ -29,9 +32,16 @@ _PATIENCE_SECONDS = 30.0
 
 
 class HandoffSettings(RuntimeSettings):
-    """`RELAYDESK_HANDOFF_KEYS_FILE`: hashed API keys, see `key`; without it HTTP lets nobody in."""
+    """`RELAYDESK_HANDOFF_KEYS_FILE`: hashed API keys, see `key`. token_issuer, token_audience, token_keys: of the
+    identity provider whose bearer tokens are taken: their `iss` and `aud`, and its JSON Web Key Set, an https address
+    or a file. Without either HTTP lets nobody in. http_rate: requests of one caller.
+    """
 
     handoff_keys_file: Path | None = None
+    token_issuer: str | None = None
+    token_audience: str = "relaydesk"
+    token_keys: str | None = None
+    http_rate: str = "600/minute"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,6 +64,7 @@ def serve(_: argparse.Namespace) -> int:
     # The other commands need neither a broker's client nor a web server.
     from fastapi import FastAPI
 
+    from ticket_handoff.adapters.access import Access
     from ticket_handoff.adapters.engine import LedgerLoop, Replies
     from ticket_handoff.adapters.http import install
     from ticket_handoff.adapters.inquiries import Inquiries
@@ -67,6 +78,7 @@ def serve(_: argparse.Namespace) -> int:
 
     settings = HandoffSettings()
     keys = read_keys(settings.handoff_keys_file)
+    access = Access(keys, _tokens(settings), settings.http_rate)
     url = _database_url(settings)
     asyncio.run(_wait_for_schema(url))
     store = Store(make_engine(url))
@@ -100,7 +112,7 @@ def serve(_: argparse.Namespace) -> int:
             return Replies(asked, known[0], loops[0].appended, loops[0].ledger_metrics.committed)
 
         inquiries = Inquiries(asking, AgreementBook(known[0]), now)
-        install(app, keys, asked, replies, lambda: inquiries, now)
+        install(app, access, replies, lambda: inquiries, now)
 
     spec = ServiceSpec(
         name="handoff",
@@ -112,6 +124,16 @@ def serve(_: argparse.Namespace) -> int:
         dead_letters=DeadLetterLimit(consecutive=sys.maxsize, ratio=2.0),
     )
     return run_service(spec, settings, make_loop)
+
+
+def _tokens(settings: HandoffSettings) -> Tokens | None:
+    from ticket_handoff.adapters.tokens import IssuerKeys, Tokens
+
+    if settings.token_issuer is None:
+        return None
+    if settings.token_keys is None:
+        raise CannotRun("RELAYDESK_TOKEN_ISSUER is set: RELAYDESK_TOKEN_KEYS says where its keys are (its jwks_uri)")
+    return Tokens(IssuerKeys(settings.token_keys), settings.token_issuer, settings.token_audience)
 
 
 def migrate(_: argparse.Namespace) -> int:
@@ -179,6 +201,14 @@ def redecide(options: argparse.Namespace) -> int:
         print(msgspec.json.encode(each).decode() if options.json else each.text())
     print(msgspec.json.encode({"checked": checked, "different": len(differences)}).decode())
     return 1 if differences else 0
+
+
+def openapi(_: argparse.Namespace) -> int:
+    """Prints the OpenAPI document of the HTTP surface."""
+    from ticket_handoff.adapters.http import document
+
+    print(msgspec.json.format(msgspec.json.encode(document(), order="sorted"), indent=1).decode())
+    return 0
 
 
 def key(options: argparse.Namespace) -> int:
@@ -251,6 +281,7 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--json", action="store_true")
     checked = command("verify", verify)
     checked.add_argument("--json", action="store_true")
+    command("openapi", openapi)
     made = command("key", key)
     made.add_argument("principal", help="a partner as the agreement names it, or `internal`")
     made.add_argument("actor", help="the person or system whose key it is")

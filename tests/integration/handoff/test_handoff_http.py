@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx
+import msgspec
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from integration.handoff.ledger_desk import written
 from ticket_contracts.transfers import OfferMade
+from ticket_handoff.adapters.access import Access
 from ticket_handoff.adapters.engine import Replies
 from ticket_handoff.adapters.http import install
 from ticket_handoff.adapters.inquiries import Inquiries
 from ticket_handoff.adapters.keys import add_key, read_keys
 from ticket_handoff.adapters.store import Store
+from ticket_handoff.adapters.tokens import IssuerKeys, Tokens
 from ticket_handoff.handlers import AgreementBook
 from ticket_runtime.agreements import Agreements
 from ticket_runtime.http import Health, make_app
 from ticket_runtime.metrics import Metrics
 from ticket_runtime.settings import CannotRun
 from unit.handoff.handoff_desk import at, published
+from unit.handoff.test_handoff_tokens import ISSUER, KEY, NOW, keys_of, token
 
 TICKET = "servicenow:prod:INC1"
 
@@ -32,13 +38,22 @@ TICKET = "servicenow:prod:INC1"
 class Edge:
     """The routes over a ledger. tokens: principal -> its key."""
 
-    def __init__(self, store: Store, engine: AsyncEngine, keys: Path, agreements: Agreements) -> None:
+    def __init__(
+        self,
+        store: Store,
+        engine: AsyncEngine,
+        keys: Path,
+        agreements: Agreements,
+        tokens: Tokens | None = None,
+        rate: str = "600/minute",
+    ) -> None:
         actors = {"internal": "Ada", "nightwatch": "Nora", "otherwise": "Olga"}
         self.tokens = {principal: add_key(keys, principal, actor) for principal, actor in actors.items()}
         app = make_app("handoff", Metrics("handoff"), lambda: Health(True), lambda: Health(True))
         inquiries = Inquiries(engine, AgreementBook(agreements), lambda: at(10))
         replies = Replies(store, agreements, lambda rows: None)
-        install(app, read_keys(keys), store, lambda: replies, lambda: inquiries, lambda: at(10))
+        access = Access(read_keys(keys), tokens, rate)
+        install(app, access, lambda: replies, lambda: inquiries, lambda: at(10))
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://handoff")
 
     async def post(self, transfer: str, action: str, principal: str = "internal", **said: Any) -> httpx.Response:
@@ -104,6 +119,7 @@ async def test_a_conflict_names_the_current_state(edge: Edge, store: Store) -> N
     assert outdated.status_code == 409
     assert outdated.headers["content-type"] == "application/problem+json"
     assert (outdated.json()["state"], outdated.json()["digest"]) == ("offered", offer.digest)
+    assert sha256(msgspec.json.encode(outdated.json()["package"])).hexdigest() == offer.digest, "with the newer package"
     await edge.post(offer.transfer_id, "accept", digest=offer.digest, reply_id="r2")
     late = await edge.post(offer.transfer_id, "accept", digest=offer.digest, reply_id="r3")
     assert (late.status_code, late.json()["state"]) == (409, "completed")
@@ -167,7 +183,7 @@ async def test_nobody_comes_in_without_a_key(edge: Edge, store: Store, token: st
 async def test_a_malformed_reply_is_named_and_changes_nothing(edge: Edge, store: Store, said: dict[str, Any]) -> None:
     offer = await offered(store)
     answer = await edge.post(offer.transfer_id, "decline", **said)
-    assert answer.status_code == 422
+    assert answer.status_code == (413 if len(str(said)) > 1_000_000 else 422)
     assert len(answer.content) < 2_000, "what was sent is not sent back"
     assert (await edge.owners()).json()["owner"]["kind"] == "intake_duty"
 
@@ -346,3 +362,46 @@ async def test_a_brief_holds_what_the_closing_sent_on_and_what_is_left(edge: Edg
     brief = (await edge.ask("queues/desk/brief")).json()
     assert [line["ticket"] for line in brief["tickets"]] == tickets[1:]
     assert brief["tickets"][0]["tried"] == ["desk: accepted"]
+
+
+async def test_who_asks_too_often_is_told_when_to_go_on(store: Store, engine: AsyncEngine, tmp_path: Path) -> None:
+    edge = Edge(store, engine, tmp_path / "keys.json", Agreements([published()]), rate="2/minute")
+    statuses = [(await edge.ask("transfers")).status_code for _ in range(2)]
+    late = await edge.ask("transfers")
+    assert (statuses, late.status_code) == ([200, 200], 429)
+    assert 0 < int(late.headers["retry-after"]) <= 61
+    assert (await edge.ask("transfers", "nightwatch")).status_code == 200
+    await edge.client.aclose()
+
+
+async def test_an_expired_token_and_another_partners_let_nobody_in(
+    store: Store, engine: AsyncEngine, tmp_path: Path
+) -> None:
+    issuer = tmp_path / "jwks.json"
+    issuer.write_text(json.dumps(keys_of(KEY)))
+    tokens = Tokens(IssuerKeys(str(issuer)), ISSUER, "relaydesk", lambda: NOW)
+    edge = Edge(store, engine, tmp_path / "keys.json", Agreements([published()]), tokens)
+    offer = await offered(store, "night-desk")
+    edge.tokens |= {
+        "late": token(exp=NOW - 60),
+        "other": token(scope="relaydesk.partner.otherwise"),
+        "night": token(name="Nora"),
+    }
+    answers = {
+        who: (await edge.post(offer.transfer_id, "accept", who, digest=offer.digest, reply_id="r1"))
+        for who in ("late", "other", "night")
+    }
+    assert {who: answer.status_code for who, answer in answers.items()} == {"late": 401, "other": 404, "night": 200}
+    assert "expired" in answers["late"].json()["detail"]
+    history = await store.history(TICKET)
+    assert history is not None
+    assert history.ledger.past[-1].actor == "Nora", "the actor is the token's"
+    await edge.client.aclose()
+
+
+async def test_a_reply_from_the_past_is_told_what_became_of_it(edge: Edge, store: Store) -> None:
+    offer = await offered(store, "night-desk")
+    await edge.post(offer.transfer_id, "decline", "nightwatch", reply_id="r1", reason="no hands")
+    late = await edge.post(offer.transfer_id, "accept", "nightwatch", digest=offer.digest, reply_id="r2")
+    assert (late.status_code, late.json()["state"]) == (409, "requested")
+    assert "declined" in late.json()["detail"]

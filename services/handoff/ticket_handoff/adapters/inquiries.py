@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ticket_contracts.cloudevents import instant_text, parse_instant
 from ticket_contracts.transfers import ContextPackage
 from ticket_handoff.adapters import statements as sql
+from ticket_handoff.adapters.store import Store
 from ticket_handoff.domain import context, timeline
 from ticket_handoff.domain.ledger import Destination, Ledger, Texts, Transfer
 from ticket_handoff.domain.terms import INTERNAL, Book, Terms
@@ -178,11 +179,60 @@ class TimelineLine(BaseModel):
     said: dict[str, Any]
 
 
+class Interval(BaseModel):
+    """An interval of ownership; until_at: null while it is open."""
+
+    episode: int
+    seq: int
+    from_at: datetime
+    until_at: datetime | None
+    owner: str
+    role: str
+    queue: str | None
+    kind: str
+    transfer_id: str | None
+
+
+class PastTransfer(BaseModel):
+    """A transfer of a ticket. A partner sees no more than the first fields of it."""
+
+    transfer_id: str
+    status: str
+    attempt: int
+    opened_at: datetime
+    ended_at: datetime | None
+    number: int | None = None
+    cause: str | None = None
+    sender: str | None = None
+    queue: str | None = None
+    receiver: str | None = None
+    principal: str | None = None
+    digest: str | None = None
+
+
+class OwnerNow(BaseModel):
+    owner: str
+    role: str
+    queue: str | None
+    kind: str
+    since: datetime
+
+
+class OwnershipShown(BaseModel):
+    """Who owned a ticket from when until when, and its transfers."""
+
+    ticket: str
+    owner: OwnerNow | None
+    intervals: list[Interval]
+    transfers: list[PastTransfer]
+
+
 class Inquiries:
     """now: the desk's present (UTC). book: raises Transient while no agreement is known."""
 
     def __init__(self, engine: AsyncEngine, book: Book, now: Callable[[], datetime]) -> None:
         self._engine, self._book, self._now = engine, book, now
+        self._store = Store(engine)
 
     async def pulse(self) -> int:
         """A number that grows with every step that was taken: whoever shows something live asks for it again when this
@@ -295,6 +345,11 @@ class Inquiries:
             shown |= {"receiver": None, "acknowledge_by": None}
         return TransferShown(**shown, ended_at=row["ended_at"], attempts=attempts)
 
+    async def offered(self, transfer_id: str, principal: str) -> dict[str, Any] | None:
+        """The package that waits for this principal's reply."""
+        shown = await self.transfer(transfer_id, principal)
+        return next((each.package for each in shown.attempts if each.outcome is None), None) if shown else None
+
     async def ticket(self, ticket: str, principal: str) -> TicketShown | None:
         """A ticket with its whole context as it stands now."""
         rows = await self._rows(sql.TICKET, ticket=ticket) if is_name(ticket) else []
@@ -333,6 +388,39 @@ class Inquiries:
             if ledger.gap is None or not sees_owner
             else GapShown(cause=ledger.gap.cause, missing=ledger.gap.missing),
             required=terms.agreement.required_parts("escalation"),
+        )
+
+    async def ownership(self, ticket: str, principal: str) -> OwnershipShown | None:
+        """Who owned a ticket, and its transfers; a partner sees what it was offered and what it owned itself."""
+        history = await self._store.history(ticket)
+        if history is None:
+            return None
+        ledger, intervals, transfers = history.ledger, history.intervals, history.transfers
+        owner = ledger.owner
+        if principal != INTERNAL:
+            mine = [past for past in ledger.past if past.principal == principal]
+            offered = {past.transfer_id for past in mine}
+            transfer = ledger.transfer
+            if transfer is not None and transfer.offer is not None and transfer.offer.principal == principal:
+                offered.add(transfer.id)
+            if not offered:
+                return None
+            taken = {past.transfer_id for past in mine if past.ending == "accepted"}
+            intervals = [each for each in intervals if each["transfer_id"] in taken]
+            transfers = [
+                {name: each[name] for name in ("transfer_id", "status", "attempt", "opened_at", "ended_at")}
+                for each in transfers
+                if each["transfer_id"] in offered
+            ]
+            if owner is not None and owner.transfer_id not in taken:
+                owner = None
+        return OwnershipShown(
+            ticket=ticket,
+            owner=None
+            if owner is None
+            else OwnerNow(owner=owner.owner, role=owner.role, queue=owner.queue, kind=owner.kind, since=owner.since),
+            intervals=[Interval(**each) for each in intervals],
+            transfers=[PastTransfer(**each) for each in transfers],
         )
 
     async def brief(self, name: str, principal: str) -> Brief | None:

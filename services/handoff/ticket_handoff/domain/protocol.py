@@ -506,6 +506,15 @@ class _Course:
                 now += ", by a later transfer"
             said = f"accepted by {past.actor} at {past.at.isoformat()}; {now}"
             return Refused("conflict", f"the transfer is completed: attempt {past.attempt} was {said}", "completed")
+        if transfer is not None and transfer.offer is not None and transfer.offer.principal == principal:
+            return Refused(
+                "conflict",
+                f"the offer of attempt {past.attempt} to {past.queue} is over: it was {past.ending}; transfer "
+                f"{transfer.id} is offered to you in its place: read its package, then answer with its digest",
+                transfer.status,
+                transfer.offer.digest,
+                newer=transfer.id,
+            )
         status = "withdrawn" if past.ending == "withdrawn" else "requested"
         if is_open and transfer is not None:
             status = transfer.status
