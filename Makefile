@@ -16,12 +16,17 @@ EXTRAS := --extra train --extra facts
 COMPOSE := docker compose -f deploy/compose/compose.yaml
 PYTHONS := python3 python3.14 python3.13 python3.12 python3.11 python
 
-.PHONY: help setup lint format test run replay up down bench chaos schemas lock clean
+.PHONY: help setup lint format test run replay review up down bench chaos schemas lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) ## Make the environment in .venv from the hash lock (seconds when nothing changed)
+setreview: $(READY) ## The review of both sides: MONTH=2016-03 or QUARTER=2016-Q1 [FROM=a replay's OUT] [TO=DIR]
+	@test -n "$(MONTH)$(QUARTER)" || { echo "make review needs a period: make review MONTH=2016-03 (or QUARTER=2016-Q1)" >&2; exit 2; }
+	@$(PY) -m relaydesk_replay review $(if $(MONTH),--month "$(MONTH)",--quarter "$(QUARTER)") \
+		$(if $(FROM),--from "$(FROM)") $(if $(TO),--to "$(TO)")
+
+up: $(READY) ## Make the environment in .venv from the hash lock (seconds when nothing changed)
 	@echo "$(VENV) is ready."
 
 run: $(READY) ## Start everything, play a week of a support desk, stay up until Ctrl-C

@@ -1,5 +1,4 @@
-"""`python -m relaydesk_replay run | replay | up | down`: what `make run`, `make replay`, `make up` and `make down`
-call."""
+"""`python -m relaydesk_replay run | replay | review | up | down`: what the targets of the same names call."""
 
 from __future__ import annotations
 
@@ -30,6 +29,7 @@ from relaydesk_replay.feed import Feed, FeedError, read_feed
 from relaydesk_replay.judgement import NotJudged, Verdict, judge
 from relaydesk_replay.judgement import show as show_verdict
 from relaydesk_replay.people import Habit, People
+from relaydesk_replay.review import write_review
 from relaydesk_replay.summary import Figures, figures, show
 from relaydesk_replay.supervisor import ServiceFailed
 from relaydesk_replay.week import make_week
@@ -88,6 +88,13 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--agreement", type=Path, default=AGREEMENTS / "default.yaml", help="the document that all sign")
     up.add_argument("--foreground", action="store_true", help="stay in the foreground")
     up.set_defaults(run=_up)
+    review = commands.add_parser("review", help="a month or a quarter of both sides, as a page, CSV and JSON")
+    when = review.add_mutually_exclusive_group(required=True)
+    when.add_argument("--month", metavar="2016-03")
+    when.add_argument("--quarter", metavar="2016-Q1")
+    review.add_argument("--from", dest="export", type=Path, metavar="DIR", help="what a replay wrote (OUT=DIR)")
+    review.add_argument("--to", type=Path, metavar="DIR", help="default: review-2016-03")
+    review.set_defaults(run=_review)
     commands.add_parser("down", help="stops what `up` started").set_defaults(run=_down)
     return parser
 
@@ -184,6 +191,12 @@ async def _up(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+async def _review(options: argparse.Namespace, _: Console) -> int:
+    period = ["--month", options.month] if options.month else ["--quarter", options.quarter]
+    to = options.to or Path(f"review-{period[1]}".replace("/", "-"))
+    return await write_review(RUN, period, to, options.export)
+
+
 async def _down(_: argparse.Namespace, console: Console) -> int:
     path = RUN / "desk" / "pid"
     if not path.exists():
@@ -238,6 +251,10 @@ async def _play(driver: Driver, desk: desks.Desk, feed: Feed, console: Console) 
 async def _report(desk: desks.Desk, directory: Path, console: Console) -> tuple[Figures, Verdict]:
     await export(desk.bootstrap, "", exported(desk.names), directory)
     found, verdict = await asyncio.to_thread(figures, directory), await judge(directory)
+    if not await desks.facts_gathered(desk):
+        console.print(
+            "The facts are still behind: `python -m sla_monitor facts rebuild` makes them anew.", style="yellow"
+        )
     show(console, found)
     show_verdict(console, verdict)
     return found, verdict

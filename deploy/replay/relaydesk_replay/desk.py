@@ -1,9 +1,10 @@
-"""One desk on this machine: backends, topics, agreement and the five services, up for as long as a block lasts."""
+"""One desk on this machine: backends, topics, agreement, services and facts, up for as long as a block lasts."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import shutil
 import sys
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+import httpx
 import msgspec
 
 from relaydesk_local import LocalKafka, LocalPostgres
-from relaydesk_local.ports import require_free
+from relaydesk_local.ports import free_port, require_free
 from relaydesk_replay.supervisor import Service, ServiceFailed, Supervisor
 from ticket_contracts import topics
 from ticket_contracts.agreement import Agreement
@@ -43,6 +45,7 @@ PORTS = {
     "sla-monitor": 8603,
     "classifier": 8604,
     "intake": 8605,
+    "facts": 8606,
     "kafka": 9092,
     "postgres": 5433,
 }
@@ -91,6 +94,7 @@ async def running(plan: Plan, say: Callable[[str], None] = lambda _: None) -> As
             shutil.rmtree(plan.directory / name, ignore_errors=True)
     for name, port in plan.ports.items():
         require_free(port, name)
+    plan = dataclasses.replace(plan, ports={"facts": free_port(), **plan.ports})
     kafka = LocalKafka(plan.directory / "kafka", port=plan.ports.get("kafka"))
     postgres = LocalPostgres(plan.directory / "postgres", port=plan.ports.get("postgres"), ephemeral=plan.ephemeral)
     try:
@@ -104,7 +108,7 @@ async def running(plan: Plan, say: Callable[[str], None] = lambda _: None) -> As
         say("Starting the five services")
         supervisor = Supervisor(_services(plan, bootstrap, database), plan.directory / "services")
         async with supervisor.running():
-            endpoints = _endpoints(await supervisor.endpoints(), bootstrap, database)
+            endpoints = _endpoints(plan, await supervisor.endpoints(), bootstrap, database)
             path = plan.directory / "endpoints.json"
             path.write_bytes(msgspec.json.format(msgspec.json.encode(endpoints)))
             try:
@@ -176,26 +180,43 @@ def _services(plan: Plan, bootstrap: str, database: str) -> list[Service]:
             "RELAYDESK_HANDOFF_KEYS_FILE": str((plan.directory / _KEYS).absolute()),
         },
     }
+
+    def env(name: str) -> dict[str, str]:
+        return {
+            "RELAYDESK_BOOTSTRAP": bootstrap,
+            "RELAYDESK_CLOCK": plan.clock,
+            "RELAYDESK_HTTP_PORT": str(plan.ports.get(name, 0)),
+            **own.get(name, {}),
+        }
+
+    facts = env("facts") | {"RELAYDESK_DATABASE_URL": database}
     return [
-        Service(
-            name,
-            module,
-            {
-                "RELAYDESK_BOOTSTRAP": bootstrap,
-                "RELAYDESK_CLOCK": plan.clock,
-                "RELAYDESK_HTTP_PORT": str(plan.ports.get(name, 0)),
-                **own.get(name, {}),
-            },
-            command,
-        )
-        for name, module, command in (
-            (EDGE, MODULES["intake"], "edge"),
-            *((name, module, "serve") for name, module in MODULES.items()),
-        )
+        *(
+            Service(name, module, env(name), command)
+            for name, module, command in (
+                (EDGE, MODULES["intake"], "edge"),
+                *((name, module, "serve") for name, module in MODULES.items()),
+            )
+        ),
+        # A desk is up without figures: whoever waits for a desk does not wait for these.
+        Service("facts", MODULES["sla-monitor"], facts, "facts serve", later=True),
     ]
 
 
-def _endpoints(services: dict[str, str], bootstrap: str, database: str) -> dict[str, str]:
+async def facts_gathered(desk: Desk, seconds: float = 180.0) -> bool:
+    """Waits until every event is a fact; False when that takes longer."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds), httpx.AsyncClient(timeout=10, trust_env=False) as client:
+            while True:
+                with contextlib.suppress(httpx.TransportError):
+                    answer = await client.get(f"{desk.endpoints['facts']}/v1/figures?window=1h")
+                    if answer.status_code == 200 and answer.json()["caught_up"]:
+                        return True
+                await asyncio.sleep(0.5)
+    return False
+
+
+def _endpoints(plan: Plan, services: dict[str, str], bootstrap: str, database: str) -> dict[str, str]:
     """The addresses that others rely on; without the database's password, which is in the data directory."""
     postgres = urlsplit(database)
     return {
@@ -206,6 +227,7 @@ def _endpoints(services: dict[str, str], bootstrap: str, database: str) -> dict[
         "sla": services["sla-monitor"],
         "handoff": services["handoff"],
         "classifier": services["classifier"],
+        "facts": f"http://127.0.0.1:{plan.ports['facts']}",
         "kafka": bootstrap,
         "postgres": f"postgresql://{postgres.username}@{postgres.hostname}:{postgres.port}{postgres.path}",
     }

@@ -31,12 +31,13 @@ class ServiceFailed(RuntimeError):
 @dataclass(slots=True)
 class Service:
     """name: of the process. module, command: started as `python -m module command`. env: besides this process's own
-    environment."""
+    environment. later: a desk is up without it; it is started when the others are ready, and nobody waits for it."""
 
     name: str
     module: str
     env: Mapping[str, str]
     command: str = "serve"
+    later: bool = False
     process: asyncio.subprocess.Process | None = None
     pid: int = 0
     starts: int = 0
@@ -52,31 +53,39 @@ class Supervisor:
         self._stopping = False
         self._was_ready = False
         self._failure: asyncio.Future[None] | None = None
+        self._keepers: list[asyncio.Task[None]] = []
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """All services, from here until the block ends; then each finishes its transaction and goes."""
         self._failure = asyncio.get_running_loop().create_future()
         self._directory.mkdir(parents=True, exist_ok=True)
-        keepers = []
         try:
             for service in self._services:
                 self._endpoint_file(service).unlink(missing_ok=True)
-                keepers.append(asyncio.create_task(self._keep_up(service)))
+            self._start(later=False)
             yield
         finally:
             self._stopping = True
             await asyncio.gather(*(self._stop(service) for service in self._services))
-            for keeper in keepers:
+            for keeper in self._keepers:
                 keeper.cancel()
-            await asyncio.gather(*keepers, return_exceptions=True)
+            await asyncio.gather(*self._keepers, return_exceptions=True)
             self._failure.cancel()
 
+    def _start(self, *, later: bool) -> None:
+        self._keepers += [
+            asyncio.create_task(self._keep_up(service)) for service in self._services if service.later == later
+        ]
+
     async def endpoints(self, timeout: float = 90.0) -> dict[str, str]:
-        """name -> `http://host:port`, once every service says that it is ready. Raises ServiceFailed."""
+        """name -> `http://host:port`, once every service says that it is ready; then those that come later are
+        started. Raises ServiceFailed."""
         found: dict[str, str] = {}
         async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
             for service in self._services:
+                if service.later:
+                    continue
                 try:
                     async with asyncio.timeout(timeout):
                         found[service.name] = await self._ready(service, client)
@@ -85,6 +94,7 @@ class Supervisor:
                         f"{service.name} is not ready after {timeout:.0f} s; {self._last_words(service)}"
                     ) from None
         self._was_ready = True
+        self._start(later=True)
         return found
 
     def raise_failure(self) -> None:
@@ -128,7 +138,7 @@ class Supervisor:
             with self._log(service).open("ab") as log:
                 service.process = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-I", guard.__file__, str(int(signal.SIGTERM)), str(_STOP_SECONDS)),
-                    *(sys.executable, "-m", service.module, service.command),
+                    *(sys.executable, "-m", service.module, *service.command.split()),
                     stdin=asyncio.subprocess.PIPE,  # the service lives no longer than our end of this
                     stdout=asyncio.subprocess.PIPE,
                     stderr=log,

@@ -17,6 +17,7 @@ from sla_monitor.adapters.recorded import Recorded, RecordedError, from_broker, 
 from sla_monitor.domain.explain import as_text, explain
 from sla_monitor.facts.commands import add_to as add_facts
 from sla_monitor.handlers import INPUTS, SlaWork
+from sla_monitor.review.commands import add_to as add_review
 from ticket_contracts.agreement.calendars import calendar_spec
 from ticket_contracts.agreement.reading import AgreementError, read_agreement
 from ticket_contracts.cloudevents import encode, parse_instant
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     explanation.add_argument("--json", action="store_true")
     explanation.set_defaults(run=_explain)
     add_facts(commands)
+    add_review(commands)
     return parser
 
 

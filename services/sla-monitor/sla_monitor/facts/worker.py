@@ -43,6 +43,36 @@ class _CommittedThread(AIOKafkaConsumerThread):
 
 
 class _CommittedConsumer(Consumer):
+    """Commits what was written, and nothing else.
+
+    Faust derives the offset from acknowledgements without a gap, and takes a gap for acknowledged up to and with the
+    record behind it. On topics whose transactions end in markers everything is full of gaps: it stood still for good on
+    most partitions of a replay. And it acknowledges what it skips in a rebalance.
+    """
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._written: dict[Any, int] = {}
+
+    def wrote(self, message: Any) -> None:
+        """Its facts, and those of all before it in its partition, are in the database. What was fetched before a
+        rebalance says nothing: the partition is read from its committed offset again."""
+        if message.generation_id == self.app.consumer_generation_id:
+            self._written[message.tp] = message.offset + 1
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        for tp in revoked:
+            self._written.pop(tp, None)
+        await super().on_partitions_revoked(revoked)
+
+    def _new_offset(self, tp: Any) -> int | None:
+        self._acked[tp].clear()
+        self._acked_index[tp].clear()
+        return self._written.get(tp)
+
+    async def _add_gap(self, tp: Any, offset_from: int, offset_to: int) -> None:
+        """Gaps are of no interest."""
+
     def _new_consumer_thread(self) -> _CommittedThread:
         return _CommittedThread(self, loop=self.loop, beacon=self.beacon)
 
@@ -115,8 +145,10 @@ class Gatherer:
             batches: AsyncIterator[Sequence[Any]] = stream.noack_take(_BATCH, within=_WITHIN_SECONDS)
             async for events in batches:
                 await self._handle(topic, events)
+                consumer: Any = self.app.consumer
                 for event in events:
                     event.ack()
+                    consumer.wrote(event.message)
 
         channel = self.app.topic(self._prefix + topic, key_serializer="raw", value_serializer="raw")
         self.app.agent(channel, name=f"{GROUP}.{topic}", concurrency=1)(gather)

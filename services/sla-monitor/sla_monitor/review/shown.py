@@ -1,0 +1,40 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def shown(value: Any, unit: str) -> str:
+    """A value in its unit; an en dash where there is none."""
+    if value is None:
+        return "–"
+    match unit:
+        case "ratio":
+            return f"{100 * value:.1f} %" if 0 < value < 0.995 else f"{100 * value:.0f} %"
+        case "seconds":
+            return duration(float(value))
+        case "count":
+            return f"{value:,.0f}"
+        case "money":
+            return f"{value:,.2f}"
+        case "score" | "number":
+            return f"{value:.2f}"
+        case _:
+            return str(value)
+
+
+def duration(seconds: float) -> str:
+    """Two units at most: `3 d 4 h`, `2 h 05 min`, `41 s`."""
+    minutes, hours, days = seconds / 60, seconds / 3600, seconds / 86_400
+    if minutes < 1.5:
+        return f"{seconds:.0f} s"
+    if hours < 1:
+        return f"{minutes:.0f} min"
+    if days < 2:
+        whole = round(minutes)
+        return f"{whole // 60} h {whole % 60:02d} min"
+    if days < 100:
+        whole = round(hours)
+        return f"{whole // 24} d {whole % 24} h"
+    return f"{days:,.0f} d"
