@@ -21,12 +21,7 @@ PYTHONS := python3 python3.14 python3.13 python3.12 python3.11 python
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setreview: $(READY) ## The review of both sides: MONTH=2016-03 or QUARTER=2016-Q1 [FROM=a replay's OUT] [TO=DIR]
-	@test -n "$(MONTH)$(QUARTER)" || { echo "make review needs a period: make review MONTH=2016-03 (or QUARTER=2016-Q1)" >&2; exit 2; }
-	@$(PY) -m relaydesk_replay review $(if $(MONTH),--month "$(MONTH)",--quarter "$(QUARTER)") \
-		$(if $(FROM),--from "$(FROM)") $(if $(TO),--to "$(TO)")
-
-up: $(READY) ## Make the environment in .venv from the hash lock (seconds when nothing changed)
+setup: $(READY) ## Make the environment in .venv from the hash lock (seconds when nothing changed)
 	@echo "$(VENV) is ready."
 
 run: $(READY) ## Start everything, play a week of a support desk, stay up until Ctrl-C
@@ -36,6 +31,11 @@ replay: $(READY) ## Play a file to its end: FEED=FILE [OUT=DIR] [LIMIT=N] [AGREE
 	@test -n "$(FEED)" || { echo "make replay needs a file: make replay FEED=log.csv.gz (or FEED=week)" >&2; exit 2; }
 	@$(PY) -m relaydesk_replay replay "$(FEED)" $(if $(OUT),--out "$(OUT)") $(if $(LIMIT),--limit $(LIMIT)) \
 		$(if $(AGREEMENT),--agreement "$(AGREEMENT)")
+
+review: $(READY) ## The review of both sides: MONTH=2016-03 or QUARTER=2016-Q1 [FROM=a replay's OUT] [TO=DIR]
+	@test -n "$(MONTH)$(QUARTER)" || { echo "make review needs a period: make review MONTH=2016-03 (or QUARTER=2016-Q1)" >&2; exit 2; }
+	@$(PY) -m relaydesk_replay review $(if $(MONTH),--month "$(MONTH)",--quarter "$(QUARTER)") \
+		$(if $(FROM),--from "$(FROM)") $(if $(TO),--to "$(TO)")
 
 up: $(READY) ## Start an empty desk in the background, live on the wall clock: [WITH=compose] in containers
 	@$(if $(filter compose,$(WITH)),$(COMPOSE) up --build --detach,$(PY) -m relaydesk_replay up)

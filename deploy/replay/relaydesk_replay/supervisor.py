@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -22,6 +23,8 @@ _RESTARTS_AT_MOST = 8
 _STOP_SECONDS = 20
 _WAITS = 2
 """Exit code of a service that cannot run as things are: no broker answers."""
+
+_LOG = logging.getLogger(__name__)
 
 
 class ServiceFailed(RuntimeError):
@@ -132,7 +135,10 @@ class Supervisor:
             if len(recent) >= _RESTARTS_AT_MOST:
                 assert self._failure is not None
                 words = f"{service.name} ended {len(recent)} times in a minute; {self._last_words(service)}"
-                self._failure.set_exception(ServiceFailed(words))
+                if service.later:
+                    _LOG.warning(words)  # the desk goes on without it
+                else:
+                    self._failure.set_exception(ServiceFailed(words))
                 return
             service.starts += 1
             with self._log(service).open("ab") as log:

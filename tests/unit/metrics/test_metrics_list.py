@@ -11,6 +11,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 import sla_monitor.adapters.measure as sla
+import sla_monitor.facts.measure as facts
 import ticket_classifier.adapters.measure as classifier
 import ticket_handoff.adapters.measure as handoff
 import ticket_intake.adapters.measure as intake
@@ -24,9 +25,15 @@ SERVICES: dict[str, tuple[list[Metric], Callable[[Registry], Any]]] = {
     "classifier": (classifier.METRICS, classifier.ClassifierMetrics),
     "router": (router.METRICS, router.RouterMetrics),
     "sla-monitor": (sla.METRICS, sla.SlaMetrics),
+    "facts": (facts.METRICS, facts.FactsMetrics),
     "handoff": (handoff.METRICS, handoff.HandoffMetrics),
 }
-EVERY = [*runtime.METRICS, *runtime.PROCESS, *(metric for metrics, _ in SERVICES.values() for metric in metrics)]
+EVERY = [
+    *runtime.METRICS,
+    *runtime.PROCESS,
+    *(metric for metrics, _ in SERVICES.values() for metric in metrics),
+    *facts.ROLLING,
+]
 
 
 def exposed(registry: Registry) -> dict[str, tuple[str, str, frozenset[str]]]:

@@ -8,14 +8,15 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import FastAPI, Query
-from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sla_monitor.facts.figures import HOW, WINDOWS, Figure, Figures, Name, figures
+from sla_monitor.facts.measure import FIGURES, FIRST_LINE, ROLLING, SIDES, UNTIL
 from ticket_runtime.http import Problem
+from ticket_runtime.metrics import Metric, Registry
 
 _FRESH_SECONDS = 10.0
 _NOTHING = float("nan")
@@ -60,9 +61,10 @@ class Snapshots:
 class FiguresCollector(Collector):
     """Every partner, side, priority and window is there from the start; what rests on no ticket is NaN."""
 
-    def __init__(self, snapshots: Snapshots, registry: CollectorRegistry) -> None:
+    def __init__(self, snapshots: Snapshots, registry: Registry) -> None:
         self._snapshots = snapshots
         registry.register(self)
+        registry.declared += ROLLING
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
         return []
@@ -81,31 +83,27 @@ class FiguresCollector(Collector):
             figure = known.get((name, window, who, priority))
             return _NOTHING if figure is None else figure.value
 
-        for name, how in HOW.items():
-            by_partner, by_priority = name.startswith("partner_"), name == "sla_adherence_ratio"
-            labels = ["partner" if by_partner else "side", *(["priority"] if by_priority else []), "window"]
-            family = GaugeMetricFamily(f"relaydesk_{name}", how, labels=labels)
-            for who in found.partners if by_partner else ("internal", "partner"):
-                for priority in found.priorities if by_priority else (None,):
+        for name, metric in FIGURES.items():
+            family = _family(metric)
+            for who in found.partners if "partner" in metric.labels else SIDES:
+                for priority in found.priorities if "priority" in metric.labels else (None,):
                     for window in WINDOWS:
                         said = [who, *([priority] if priority else []), window]
                         family.add_metric(said, value(name, window, who, priority))
             yield family
-        family = GaugeMetricFamily(
-            "relaydesk_partner_first_line_tickets",
-            "Tickets whose stay in the partner's first line ended in the window: what its ratios rest on",
-            labels=["partner", "window"],
-        )
+        family = _family(FIRST_LINE)
         for partner in found.partners:
             for window in WINDOWS:
                 figure = known.get(("partner_escalation_ratio", window, partner, None))
                 family.add_metric([partner, window], 0 if figure is None else figure.of)
         yield family
-        family = GaugeMetricFamily(
-            "relaydesk_figures_timestamp_seconds", "The instant at which the rolling figures' windows end"
-        )
+        family = _family(UNTIL)
         family.add_metric([], found.until.timestamp())
         yield family
+
+
+def _family(metric: Metric) -> GaugeMetricFamily:
+    return GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
 
 
 class FigureAnswer(BaseModel):

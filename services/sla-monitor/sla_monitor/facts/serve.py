@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from sla_monitor.facts import schema, store
 from sla_monitor.facts.http import FiguresCollector, Snapshots, add_routes
+from sla_monitor.facts.measure import FactsMetrics
 from sla_monitor.facts.reading import TOPICS
 from sla_monitor.facts.watch import Standing, watching
 from sla_monitor.facts.worker import GROUP, Gatherer
@@ -88,7 +89,7 @@ async def _serve(settings: RuntimeSettings) -> int:
             settings.topic_prefix,
             engine,
             directory,
-            metrics.registry,
+            FactsMetrics(metrics.registry),
             session_seconds=settings.session_seconds,
         )
         state = _State()

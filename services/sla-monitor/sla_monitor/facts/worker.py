@@ -16,11 +16,11 @@ from typing import Any
 import faust
 from faust.app.base import BootStrategy
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
-from prometheus_client import CollectorRegistry, Counter, Histogram
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sla_monitor.facts import store, tables
+from sla_monitor.facts.measure import FactsMetrics
 from sla_monitor.facts.reading import TOPICS, Row, Unreadable, rows_of
 from ticket_runtime.logs import logger
 
@@ -28,7 +28,6 @@ GROUP = "facts"
 _BATCH = 500
 _WITHIN_SECONDS = 0.2
 _GIVE_UP_SECONDS = 60.0
-_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 log = logger(__name__)
 
@@ -99,25 +98,13 @@ class Gatherer:
         prefix: str,
         engine: AsyncEngine,
         directory: Path,
-        registry: CollectorRegistry,
+        metrics: FactsMetrics,
         *,
         session_seconds: float = 10.0,
     ) -> None:
         self._prefix, self._engine = prefix, engine
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        # Records read, and facts that were new: a redelivery grows the first alone.
-        self._read = Counter("relaydesk_facts_records_total", "Records read for facts", ["topic"], registry=registry)
-        self._new = Counter("relaydesk_facts_written_total", "Facts that were new", ["topic"], registry=registry)
-        self._unreadable = Counter(
-            "relaydesk_facts_unreadable_total",
-            "Records that hold no fact that can be read",
-            ["topic"],
-            registry=registry,
-        )
-        self._retries = Counter("relaydesk_facts_retries_total", "Writes that were tried again", registry=registry)
-        self._seconds = Histogram(
-            "relaydesk_facts_batch_seconds", "Time of writing a batch", ["topic"], buckets=_SECONDS, registry=registry
-        )
+        self._metrics = metrics
         self.app = _App(
             prefix + GROUP,
             broker=f"kafka://{bootstrap}",
@@ -136,8 +123,6 @@ class Gatherer:
         )
         self.app.transport = _CommittedTransport(self.app.conf.broker, self.app)
         for topic in TOPICS:
-            for counter in (self._read, self._new, self._unreadable):
-                counter.labels(topic)
             self._agent(topic)
 
     def _agent(self, topic: str) -> None:
@@ -156,10 +141,10 @@ class Gatherer:
     async def _handle(self, topic: str, events: Sequence[Any]) -> None:
         """Returns when the facts of these events are written; never raises but to be cancelled."""
         try:
-            with self._seconds.labels(topic).time():
+            with self._metrics.batch.labels(topic).time():
                 new = await self._write(topic, [self._record(topic, event.message) for event in events])
-            self._read.labels(topic).inc(len(events))
-            self._new.labels(topic).inc(new)
+            self._metrics.records.labels(topic).inc(len(events))
+            self._metrics.written.labels(topic).inc(new)
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -178,7 +163,7 @@ class Gatherer:
             return where, [self._spoilt(topic, where, str(why))]
 
     def _spoilt(self, topic: str, where: tuple[int, int], reason: str) -> Row:
-        self._unreadable.labels(topic).inc()
+        self._metrics.unreadable.labels(topic).inc()
         log.warning("unreadable", topic=topic, partition=where[0], offset=where[1], reason=reason)
         return tables.unreadable, {"topic": topic, "partition": where[0], "offset": where[1], "reason": reason}
 
@@ -205,7 +190,7 @@ class Gatherer:
             except (DBAPIError, OSError, TimeoutError) as error:
                 if (isinstance(error, DBAPIError) and store.is_lasting(error)) or loop.time() > until:
                     raise
-                self._retries.inc()
+                self._metrics.retries.inc()
                 log.warning("the database is in trouble", error=store.first_line(error), again_in=pause)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, 5.0)
