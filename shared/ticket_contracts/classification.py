@@ -23,16 +23,46 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     terms: dict[str, float] = {}
 
 
+class ModelOpinion(msgspec.Struct, frozen=True, kw_only=True):
+    """What a text model said of a ticket. model: its digest. label: its best, and the category that the agreement maps
+    it to, if any. words, pairs: the share of the ticket's words and pairs of neighbours that it knows, 0 to 1.
+
+    abstained: it knows too little of the ticket, or is not sure enough, or has no category for the label: it spoke for
+    nothing. terms: the words that moved the label's score most, with their contribution; negative: against it.
+    """
+
+    model: str
+    label: str
+    category: str | None
+    confidence: float
+    words: float
+    pairs: float
+    abstained: bool
+    terms: dict[str, float] = {}
+
+
+class Shadow(msgspec.Struct, frozen=True, kw_only=True):
+    """What would have been decided with the agreement's candidate in the model's place. Nobody acts on it."""
+
+    opinion: ModelOpinion
+    category: str | None
+    priority: str
+    confidence: float
+    abstained: bool
+
+
 class ClassificationInputs(msgspec.Struct, frozen=True, kw_only=True):
     """What the decision rests on besides the normalized ticket of `ticket_version`, whose text is not repeated here.
 
     normalized: ce_id of that version. feedback: id of the correction that stands, if one does. earlier: ids of those
-    that stand beside it, oldest first, for the fields that it says nothing of.
+    that stand beside it, oldest first, for the fields that it says nothing of. model: digest of the text model that was
+    at hand; None where the agreement names none, or its files were not there.
     """
 
     normalized: str
     feedback: str | None = None
     earlier: list[str] = []
+    model: str | None = None
 
 
 class TicketClassified(Decision, frozen=True, kw_only=True):
@@ -45,6 +75,7 @@ class TicketClassified(Decision, frozen=True, kw_only=True):
     flags: `security`, `vip`, `automation`, `outage`, ... abstained: below the agreement's threshold; people must
     triage.
     candidates: best categories with their confidence, highest first, when abstained. articles: ids, best first.
+    opinion: of the agreement's text model, for a ticket with text. shadow: by its candidate.
     """
 
     TYPE: ClassVar[str] = "relaydesk.ticket.classified.v1"
@@ -62,6 +93,8 @@ class TicketClassified(Decision, frozen=True, kw_only=True):
     candidates: list[tuple[str, float]] = []
     articles: list[str] = []
     inputs: ClassificationInputs
+    opinion: ModelOpinion | None = None
+    shadow: Shadow | None = None
 
     def identity(self) -> tuple[str | int, ...]:
         return self.ticket, self.classification_version

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from rich.console import Console
 
 from ticket_classifier.adapters.labelled import LabelledError
+from ticket_classifier.adapters.models import Models, read_model
 from ticket_classifier.adapters.recorded import Recorded, broker, directory
 from ticket_classifier.adapters.tickets import TicketsError, read_tickets
 from ticket_classifier.commands import modelling
@@ -30,6 +31,7 @@ from ticket_contracts.cloudevents import ce_id
 
 _SHOWN = 20
 """Differences that `redecide` prints."""
+_MODELS = Path(os.environ["RELAYDESK_MODELS"]) if os.environ.get("RELAYDESK_MODELS") else None
 _DEFAULT_AGREEMENT = Path("deploy/agreements/default.yaml")
 
 
@@ -60,7 +62,8 @@ def _parser() -> argparse.ArgumentParser:
         "serve",
         help="run the service",
         description="Reads tickets.normalized and tickets.feedback, writes tickets.classified. Settings come from the "
-        "environment (RELAYDESK_BOOTSTRAP, RELAYDESK_TOPIC_PREFIX, …).",
+        "environment (RELAYDESK_BOOTSTRAP, RELAYDESK_TOPIC_PREFIX, …). Text models that the agreement names are read "
+        "from the directories in RELAYDESK_MODELS.",
     )
     serve.set_defaults(run=_serve)
 
@@ -77,6 +80,9 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="YAML",
         help=f"the agreement to decide by (default: {_DEFAULT_AGREEMENT} here or above)",
+    )
+    classify.add_argument(
+        "--model", type=Path, metavar="DIR", help="ask this text model too, as if the agreement named it"
     )
     classify.add_argument(
         "--json", action="store_true", help="print each decision as the event it would be, one a line"
@@ -103,6 +109,13 @@ def _parser() -> argparse.ArgumentParser:
         default=os.environ.get("RELAYDESK_TOPIC_PREFIX", ""),
         help="of the desk's topics on the broker",
     )
+    again.add_argument(
+        "--models",
+        type=Path,
+        metavar="DIR",
+        default=_MODELS,
+        help="where the text models are that the decisions name (RELAYDESK_MODELS)",
+    )
     again.add_argument("--json", action="store_true", help="print each difference as JSON")
     again.set_defaults(run=_redecide)
     return parser
@@ -113,10 +126,11 @@ def _serve(_: argparse.Namespace) -> int:
     from ticket_runtime.service import ServiceSpec, run_service  # the other commands need none of its web server
     from ticket_runtime.settings import RuntimeSettings
 
+    models = Models(_MODELS)
     spec = ServiceSpec(
         name="classifier",
         inputs=INPUTS,
-        make_work=lambda context: ClassifierWork(context.agreements),
+        make_work=lambda context: ClassifierWork(context.agreements, models),
         stateful=True,
         observe=ClassifierMetrics,
     )
@@ -129,16 +143,18 @@ def _classify(options: argparse.Namespace) -> int:
     path = options.agreement or _default_agreement()
     agreement = read_agreement(path.read_text(encoding="utf-8"), str(path))
     policy = Policy(digest(agreement), agreement)
+    model = None if options.model is None else read_model(options.model)[0]
     console = Console(highlight=False)
     for ticket in tickets:
         event = classified(
-            decide(asked_of(ticket), [], policy),
+            decide(asked_of(ticket), [], policy, model),
             ticket=ticket.ticket,
             at=ticket.decided_for,
             versions=(ticket.ticket_version, 1),
             agreement_version=policy.version,
             normalized=ce_id(ticket),
             corrections=[],
+            model=model,
         )
         if options.json:
             print(msgspec.json.encode(event).decode())
@@ -168,9 +184,10 @@ def _redecide(options: argparse.Namespace) -> int:
         print(f"this is no record of a desk: {error}", file=sys.stderr)
         return 2
     policies: dict[str, Policy] = {}
+    models = Models(options.models)
     different = 0
     for event in recorded.decisions:
-        found = _differences(event, recorded, policies)
+        found = _differences(event, recorded, policies, models)
         different += bool(found)
         if found and different <= _SHOWN:
             print(_difference(event, found, as_json=options.json))
@@ -179,7 +196,7 @@ def _redecide(options: argparse.Namespace) -> int:
 
 
 def _differences(
-    event: TicketClassified, recorded: Recorded, policies: dict[str, Policy]
+    event: TicketClassified, recorded: Recorded, policies: dict[str, Policy], models: Models
 ) -> dict[str, tuple[object, object]]:
     published = recorded.agreements.get(event.agreement_version)
     if published is None:
@@ -188,7 +205,7 @@ def _differences(
     if policy is None:
         policy = policies[published.version] = Policy(published.version, published.agreement)
     ticket = recorded.tickets.get((event.ticket, event.ticket_version))
-    return differences(event, ticket, recorded.feedback.get, policy)
+    return differences(event, ticket, recorded.feedback.get, policy, models)
 
 
 def _difference(event: TicketClassified, found: dict[str, tuple[object, object]], *, as_json: bool) -> str:

@@ -9,9 +9,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ticket_classifier.domain.decide import CORRECTION, DEFAULT, SOURCE, TAXONOMY
+from ticket_classifier.domain.decide import CORRECTION, DEFAULT, MODEL, SOURCE, TAXONOMY
 from ticket_contracts.agreement import Agreement
-from ticket_contracts.classification import Judgement, TicketClassified
+from ticket_contracts.classification import Judgement, ModelOpinion, TicketClassified
 from ticket_contracts.tickets import TicketNormalized
 
 _SHOWN = 600
@@ -30,6 +30,8 @@ def explanation(
     parts: list[RenderableType] = [body] if shown else [Text("no text", style="dim italic")]
     speaks_for = {rule.name: rule.category for rule in agreement.classification.rules}
     parts += [Text(), _verdict(event, titles), Text(), _why(event, speaks_for)]
+    if event.opinion is not None:
+        parts += [Text(), _opinion(event.opinion, titles)]
     if event.abstained:
         parts += [Text(), _candidates(event, titles)]
     return Panel(
@@ -90,7 +92,30 @@ def _reason(rule: str) -> str:
         CORRECTION: "a person corrected it",
         TAXONOMY: "its category is automated",
     }
-    return said.get(rule, f"rule {rule}")
+    return said.get(rule, "the text model" if rule.startswith(MODEL) else f"rule {rule}")
+
+
+def _opinion(opinion: ModelOpinion, titles: Mapping[str, str]) -> Text:
+    """What the model said, and how well it knows tickets like this one; in full where it would rather not say."""
+    line = Text(f"model {opinion.model[:8]} ", style="dim")
+    if opinion.abstained:
+        line.append("says nothing: ", "magenta")
+    line.append(f"{opinion.label}", "bold")
+    if opinion.category is None:
+        line.append(" (no category of the agreement: add the label to category_map)", "magenta")
+    elif opinion.category != opinion.label:
+        line.append(f" → {titles.get(opinion.category, opinion.category)}")
+    line.append(
+        f", {opinion.confidence:.0%} sure; it knows {opinion.words:.0%} of the words and {opinion.pairs:.0%} of "
+    )
+    line.append("of the pairs of neighbours")
+    for_it = [(term, weight) for term, weight in opinion.terms.items() if weight > 0]
+    against = [(term, weight) for term, weight in opinion.terms.items() if weight < 0]
+    if for_it:
+        line.append("\n  for it: " + ", ".join(f"{term} {weight:+.2f}" for term, weight in for_it), "green")
+    if against:
+        line.append("\n  against: " + ", ".join(f"{term} {weight:+.2f}" for term, weight in against), "red")
+    return line
 
 
 def _words(terms: Iterable[tuple[str, float]]) -> str:

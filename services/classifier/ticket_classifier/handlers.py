@@ -10,12 +10,14 @@ from typing import Final, Protocol
 
 import msgspec
 
-from ticket_classifier.domain.decide import asked_of, classified, correction_of, decide
+from ticket_classifier.domain.decide import asked_of, classified, correction_of, decide, shadowed
+from ticket_classifier.domain.opinion import Model, Models, no_models
 from ticket_classifier.domain.policy import Policy
 from ticket_classifier.domain.tickets import TicketState
 from ticket_classifier.domain.verdict import Correction
 from ticket_contracts import topics
 from ticket_contracts.agreement import Published
+from ticket_contracts.agreement.model import TextModel
 from ticket_contracts.cloudevents import ce_id
 from ticket_contracts.tickets import Feedback, TicketDuplicate, TicketNormalized
 from ticket_runtime.task import Outputs, Poison, Record
@@ -40,8 +42,11 @@ class ClassifierWork:
     """`ticket_runtime.task.Work` of the classifier. Its changelog holds a `TicketState` for each ticket, under its
     id."""
 
-    def __init__(self, agreements: Agreements) -> None:
+    def __init__(self, agreements: Agreements, models: Models = no_models) -> None:
+        """models: where those that the agreement names are found. One that is not there is done without: the rules
+        decide, and `inputs.model` says so."""
         self._agreements = agreements
+        self._models = models
         self._policies: dict[str, Policy] = {}
         self._tickets: dict[bytes, bytes] = {}  # encoded: a desk has many tickets, and works on few at a time
 
@@ -75,7 +80,9 @@ class ClassifierWork:
         at = ticket.decided_for if state is None else max(ticket.decided_for, state.known_at)
         asked = asked_of(ticket)
         corrections = [] if state is None else state.standing_for(asked)
-        verdict = decide(asked, corrections, policy := self._policy(at))
+        policy = self._policy(at)
+        model = self._model(policy.model)
+        verdict = decide(asked, corrections, policy, model)
         version = 0 if state is None else state.classification_version
         normalized = ce_id(ticket)
         if state is None or verdict.outcome != state.outcome:
@@ -88,6 +95,8 @@ class ClassifierWork:
                 agreement_version=policy.version,
                 normalized=normalized,
                 corrections=corrections,
+                model=model,
+                shadow=shadowed(asked, corrections, policy, self._model(policy.candidate)),
             )
             out.emit(topics.CLASSIFIED, event)
         heard = [] if state is None else state.heard
@@ -124,7 +133,8 @@ class ClassifierWork:
         policy = self._policy(at)
         _refuse_unknown_words(correction, policy)
         corrections = state.corrected_by(correction)
-        verdict = decide(state.asked, corrections, policy)
+        model = self._model(policy.model)
+        verdict = decide(state.asked, corrections, policy, model)
         if verdict.outcome != state.outcome:
             current += 1
             event = classified(
@@ -135,6 +145,8 @@ class ClassifierWork:
                 agreement_version=policy.version,
                 normalized=state.normalized,
                 corrections=corrections,
+                model=model,
+                shadow=shadowed(state.asked, corrections, policy, self._model(policy.candidate)),
             )
             out.emit(topics.CLASSIFIED, event)
         self._keep(
@@ -154,6 +166,9 @@ class ClassifierWork:
         key, value = ticket.encode(), _encode(state)
         out.store(key, value)
         self._tickets[key] = value
+
+    def _model(self, named: TextModel | None) -> Model | None:
+        return None if named is None else self._models(named.digest)
 
     def _policy(self, at: datetime) -> Policy:
         published = self._agreements.in_force(at)

@@ -22,14 +22,14 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import LinearSVC
 
-from ticket_classifier.adapters.models import FORMAT, Manifest, Source, packed
+from ticket_classifier.adapters.arrays import packed
+from ticket_classifier.adapters.models import FORMAT, Manifest, Source
 from ticket_classifier.domain.figures import figures
-from ticket_classifier.domain.opinion import Thresholds
+from ticket_classifier.domain.opinion import Calibration, Thresholds
 from ticket_classifier.domain.textmodel import (
     HEAD,
     IDF_STEP,
     MOST_WORDS,
-    Calibration,
     Floats,
     Reader,
     TextModel,
@@ -52,7 +52,9 @@ _SLOPE: Final = 0.02
 _STRANGE: Final = 0.05
 """The share of tickets of its own kind that may fall below each threshold of what is known."""
 _ABSTAINED: Final = 0.12
-"""The share of tickets of its own kind on which a model abstains, for whatever reason."""
+"""The share of tickets of its own kind on which a model abstains at most, for whatever reason."""
+_LIKELY: Final = 0.5
+"""From this confidence on a model speaks, however few tickets it is less sure of."""
 
 Words = Sequence[Sequence[str]]
 
@@ -216,7 +218,7 @@ def _thresholds(sure: NDArray[np.float64], words: NDArray[np.float64], pairs: ND
     left = np.sort(sure[(words >= known.words) & (pairs >= known.pairs)])
     allowed = int(_ABSTAINED * len(sure)) - (len(sure) - len(left))
     confidence = float(left[allowed]) if 0 < allowed < len(left) else 0.0
-    return msgspec.structs.replace(known, confidence=round(confidence, 4))
+    return msgspec.structs.replace(known, confidence=round(min(confidence, _LIKELY), 4))
 
 
 def _below(shares: NDArray[np.float64], share: float) -> float:

@@ -168,6 +168,8 @@ def _classification(agreement: Agreement) -> Iterator[Finding]:
     yield from _set_words(
         agreement, (*path, "defaults"), part.defaults.category, part.defaults.impact, part.defaults.urgency
     )
+    if part.candidate is not None and part.candidate == part.model:
+        yield Finding((*path, "candidate"), "the candidate is the model itself", "name another digest, or take it out")
     yield from _doubles((*path, "rules"), [rule.name for rule in part.rules], "rule")
     for number, rule in enumerate(part.rules):
         here = (*path, "rules", number)

@@ -83,15 +83,26 @@ class Defaults(Strict):
     tier: int = Field(default=1, ge=0, le=3)
 
 
+class TextModel(Strict):
+    """A trained model by its digest, as `python -m ticket_classifier train` prints it. abstain_below: the confidence
+    under which it says nothing; absent: what its training found right."""
+
+    digest: str = Field(pattern=r"^[0-9a-f]{32}$")
+    abstain_below: float | None = Field(default=None, ge=0, le=1)
+
+
 class Classification(Strict):
-    """authoritative: source -> the fields of its evidence that win over rules and models. `category_map`: source value
-    -> category. abstain_below: confidence in the category under which people must triage."""
+    """authoritative: source -> the fields of its evidence that win over rules and models. `category_map`: source value,
+    or a model's label -> category. abstain_below: confidence in the category under which people must triage. model:
+    speaks for a category beside the rules. candidate: is asked too, and only compared."""
 
     authoritative: dict[str, list[Literal["category", "impact", "urgency", "priority", "kind"]]] = {}
     category_map: dict[str, Identifier] = {}
     rules: list[ClassificationRule] = []
     defaults: Defaults
     abstain_below: float = Field(default=0.0, ge=0, le=1)
+    model: TextModel | None = None
+    candidate: TextModel | None = None
 
 
 class NamedHolidays(Strict):

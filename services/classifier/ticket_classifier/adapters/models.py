@@ -8,27 +8,23 @@ every weight.
 from __future__ import annotations
 
 import hashlib
-import io
 import time
-import zipfile
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
-import numpy as np
 
 from ticket_classifier.domain.figures import Figures
-from ticket_classifier.domain.opinion import ModelError, Thresholds
-from ticket_classifier.domain.textmodel import Calibration, TextModel, Weights
+from ticket_classifier.domain.opinion import Calibration, ModelError, Thresholds
+from ticket_runtime.logs import logger
+
+if TYPE_CHECKING:
+    from ticket_classifier.domain.textmodel import TextModel
+
+log = logger(__name__)
 
 FORMAT: Final = "relaydesk-text-model/1"
 MANIFEST, ARRAYS = "model.json", "model.npz"
-_MOST_BYTES: Final = 64_000_000
-"""Of the arrays, unpacked: a file that claims more is no model of ours."""
-_TYPES: Final = {
-    "words": np.uint8, "heads": np.uint16, "pairs": np.uint16, "idf": np.uint8, "weight": np.int8,
-    "scale": np.float32, "bias": np.float32,
-}  # fmt: skip
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -64,22 +60,6 @@ class Manifest(msgspec.Struct, frozen=True):
         content = msgspec.to_builtins(self)
         del content["digest"]
         return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()[:32]
-
-
-def packed(weights: Weights) -> bytes:
-    """`model.npz`."""
-    held = io.BytesIO()
-    np.savez_compressed(
-        held,
-        words=np.frombuffer("\n".join(weights.words).encode(), dtype=np.uint8),
-        heads=weights.heads,
-        pairs=weights.pairs,
-        idf=weights.idf,
-        weight=weights.weight,
-        scale=weights.scale,
-        bias=weights.bias,
-    )
-    return held.getvalue()
 
 
 def write_model(directory: Path, manifest: Manifest, arrays: bytes) -> None:
@@ -126,26 +106,16 @@ def read_model(directory: Path) -> tuple[TextModel, Manifest]:
             f"{path} was cut short or altered ({len(content)} bytes, SHA-256 {actual[:12]}…, {MANIFEST} names "
             f"{manifest.arrays_sha256[:12]}…): copy the model again, or train it anew"
         )
+    # Here, for a desk without a model need not wait for numpy.
+    from ticket_classifier.adapters.arrays import unpacked
+    from ticket_classifier.domain.textmodel import TextModel
+
     try:
-        weights = _unpacked(content)
+        weights = unpacked(content)
         model = TextModel(manifest.digest, manifest.labels, weights, manifest.calibration, manifest.thresholds)
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except ValueError as error:
         raise ModelError(f"{path} holds no weights of a model: {error}; train it anew") from None
     return model, manifest
-
-
-def _unpacked(content: bytes) -> Weights:
-    with zipfile.ZipFile(io.BytesIO(content)) as parts:
-        if (claimed := sum(part.file_size for part in parts.infolist())) > _MOST_BYTES:
-            raise ValueError(f"{claimed} bytes unpacked are more than {_MOST_BYTES}")
-    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-        arrays = {}
-        for name, kind in _TYPES.items():
-            arrays[name] = stored[name]
-            if arrays[name].dtype != kind:
-                raise ValueError(f"{name} holds {arrays[name].dtype}, not {np.dtype(kind)}")
-    words = arrays.pop("words").tobytes().decode().split("\n")
-    return Weights(words=words, **arrays)
 
 
 class Models:
@@ -168,7 +138,10 @@ class Models:
             try:
                 model = self._found[digest] = self._read(digest)
                 self.problems.pop(digest, None)
+                log.info("model read", model=digest)
             except ModelError as error:
+                if self.problems.get(digest) != str(error):
+                    log.error("a model is not there: the rules decide without it", model=digest, reason=str(error))
                 self.problems[digest] = str(error)
                 self._missed[digest] = time.monotonic() + self._LOOK_AGAIN_SECONDS
         return model

@@ -1,5 +1,5 @@
-"""A decision made again from its record: the normalized ticket, the corrections it names, and the agreement of its
-version."""
+"""A decision made again from its record: the normalized ticket, the corrections and the model it names, and the
+agreement of its version."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from ticket_classifier.domain.decide import asked_of, classified, correction_of, decide
+from ticket_classifier.domain.decide import asked_of, classified, correction_of, decide, shadowed
+from ticket_classifier.domain.opinion import Models, no_models
 from ticket_classifier.domain.policy import Policy
 from ticket_contracts.classification import TicketClassified
 from ticket_contracts.cloudevents import ce_id
@@ -19,6 +20,7 @@ def differences(
     ticket: TicketNormalized | None,
     feedback: Callable[[str], Feedback | None],
     policy: Policy,
+    models: Models = no_models,
 ) -> dict[str, tuple[object, object]]:
     """field -> (as published, as decided again), of those that differ; empty: none does.
 
@@ -34,14 +36,23 @@ def differences(
         if found is None:
             return {"inputs": (name, "this correction is not there")}
         corrections.append(correction_of(found))
+    candidate = None if event.shadow is None else event.shadow.opinion.model
+    named = {digest: models(digest) for digest in (event.inputs.model, candidate) if digest is not None}
+    for digest, model in named.items():
+        if model is None:
+            return {"inputs": (digest, "this model is not there")}
+    model = named.get(event.inputs.model or "")
+    asked = asked_of(ticket)
     again = classified(
-        decide(asked_of(ticket), corrections, policy),
+        decide(asked, corrections, policy, model),
         ticket=event.ticket,
         at=event.decided_for,
         versions=(event.ticket_version, event.classification_version),
         agreement_version=policy.version,
         normalized=event.inputs.normalized,
         corrections=corrections,
+        model=model,
+        shadow=shadowed(asked, corrections, policy, named.get(candidate or "")),
     )
     was, now = msgspec.to_builtins(event), msgspec.to_builtins(again)
     return {name: (was[name], now[name]) for name in was if was[name] != now[name]}

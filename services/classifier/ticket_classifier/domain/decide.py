@@ -4,10 +4,12 @@ For every field the first that has a word wins: people's correction, the source 
 authoritative, the agreement's rules, the source where it is not authoritative, the agreement's default. The category
 is a contest instead:
 
-- Each rule that holds, and the source's own category, speaks for a category with a confidence; several that speak for
-  one add up as independent evidence does, 1 - (1 - a)(1 - b).
+- Each rule that holds, the source's own category, and a text model that is sure enough and knows the ticket's words
+  speak for a category with a confidence; several that speak for one add up as independent evidence does,
+  1 - (1 - a)(1 - b).
 - The best wins; half of the strongest rival's confidence is taken off, a rival being a category that neither contains
-  the winner nor lies in it.
+  the winner nor lies in it. Where something speaks surely enough for a category inside the winner, that one is it: a
+  model knows of the hardware, a rule of the printer.
 - Below the agreement's threshold the nearest category above that reaches it is taken (`vpn` or `wifi`: the network);
   where none does, the ticket is for people to triage, with the best candidates.
 """
@@ -18,16 +20,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, Literal, NamedTuple, cast
 
+from ticket_classifier.domain.opinion import Model
 from ticket_classifier.domain.policy import Asked, Match, Policy
 from ticket_classifier.domain.verdict import Correction, Outcome, Verdict
 from ticket_classifier.domain.words import MOST_CHARACTERS, MOST_OF_A_TITLE, parts
-from ticket_contracts.classification import ClassificationInputs, Judgement, TicketClassified
+from ticket_contracts.classification import ClassificationInputs, Judgement, ModelOpinion, Shadow, TicketClassified
 from ticket_contracts.tickets import Feedback, Kind, TicketNormalized
 
 SOURCE: Final = "source"
 DEFAULT: Final = "default"
 CORRECTION: Final = "correction"
 TAXONOMY: Final = "taxonomy"
+MODEL: Final = "model:"
+"""Before a model's digest: the rule of what a text model said."""
 ABSTAINED: Final = "protocol:abstained"
 """The decision's rule when people must say what it is about."""
 
@@ -60,23 +65,60 @@ def correction_of(feedback: Feedback) -> Correction:
     return Correction(feedback.feedback_id, feedback.category, feedback.kind, feedback.impact, feedback.urgency)
 
 
-def decide(asked: Asked, corrections: Sequence[Correction], policy: Policy) -> Verdict:
-    """corrections: those that stand, oldest first; of two that speak of a field the later counts."""
-    if asked.title or asked.text or corrections:
-        return _decide(asked, corrections, policy)
+def decide(asked: Asked, corrections: Sequence[Correction], policy: Policy, model: Model | None = None) -> Verdict:
+    """corrections: those that stand, oldest first; of two that speak of a field the later counts. model: the
+    agreement's, where it is there; asked of a ticket with text."""
+    if asked.title or asked.text:
+        below = None if policy.model is None else policy.model.abstain_below
+        opinion = None if model is None else _opinion(asked, policy, model, below)
+        return _decide(asked, corrections, policy, opinion)
+    if corrections:
+        return _decide(asked, corrections, policy, None)
     verdict = policy.remembered.get(asked)
     if verdict is None:
         if len(policy.remembered) >= _REMEMBERED:
             policy.remembered.clear()
-        verdict = policy.remembered[asked] = _decide(asked, corrections, policy)
+        verdict = policy.remembered[asked] = _decide(asked, corrections, policy, None)
     return verdict
 
 
-def _decide(asked: Asked, corrections: Sequence[Correction], policy: Policy) -> Verdict:
+def shadowed(asked: Asked, corrections: Sequence[Correction], policy: Policy, candidate: Model | None) -> Shadow | None:
+    """What the agreement's candidate would have made of it; None without one, and for a ticket without text."""
+    if candidate is None or not (asked.title or asked.text):
+        return None
+    below = None if policy.candidate is None else policy.candidate.abstain_below
+    opinion = _opinion(asked, policy, candidate, below)
+    verdict = _decide(asked, corrections, policy, opinion)
+    outcome = verdict.outcome
+    return Shadow(
+        opinion=opinion,
+        category=outcome.category,
+        priority=outcome.priority,
+        confidence=verdict.confidence,
+        abstained=outcome.abstained,
+    )
+
+
+def _opinion(asked: Asked, policy: Policy, model: Model, below: float | None) -> ModelOpinion:
+    [said] = model.judge([(asked.title, asked.text)])
+    category = policy.category(said.label)
+    return ModelOpinion(
+        model=model.digest,
+        label=said.label,
+        category=category,
+        confidence=round(said.confidence, 3),
+        words=round(said.words, 3),
+        pairs=round(said.pairs, 3),
+        abstained=category is None or said.abstains(model.thresholds.confidence if below is None else below),
+        terms=said.terms,
+    )
+
+
+def _decide(asked: Asked, corrections: Sequence[Correction], policy: Policy, opinion: ModelOpinion | None) -> Verdict:
     corrected = _merged(corrections)
     wins = policy.authoritative.get(asked.source, frozenset())
     matches = policy.matching(asked, parts(asked.title, asked.text))
-    category = _category(asked, corrected, policy, matches, "category" in wins)
+    category = _category(asked, corrected, policy, matches, opinion, "category" in wins)
     heeded = [match for match in matches if _is_heeded(match, category, policy)]
     judge = _Judge(heeded, wins)
     defaults = policy.defaults
@@ -109,6 +151,7 @@ def _decide(asked: Asked, corrections: Sequence[Correction], policy: Policy) -> 
         confidence=category.confidence,
         evidence=[*category.evidence, *judge.found],
         candidates=category.candidates,
+        opinion=opinion,
     )
 
 
@@ -131,7 +174,12 @@ class _Voice(NamedTuple):
 
 
 def _category(
-    asked: Asked, corrected: Correction, policy: Policy, matches: list[Match], authoritative: bool
+    asked: Asked,
+    corrected: Correction,
+    policy: Policy,
+    matches: list[Match],
+    opinion: ModelOpinion | None,
+    authoritative: bool,
 ) -> _Category:
     if corrected.category is not None and corrected.category in policy.ancestors:
         return _certain(corrected.category, CORRECTION)
@@ -143,6 +191,8 @@ def _category(
         for match in matches
         if match.rule.category is not None
     ]
+    if opinion is not None and opinion.category is not None and not opinion.abstained:
+        voices.append(_Voice(opinion.category, MODEL + opinion.model, opinion.confidence, opinion.terms))
     if said is not None:
         voices.append(_Voice(said, SOURCE, _SOURCES_WORD, {}))
     if not voices:
@@ -168,7 +218,9 @@ def _contest(voices: list[_Voice], policy: Policy) -> _Category:
     scores = {category: 1 - left for category, left in missing.items()}  # in the order of the agreement's rules
     ranked = sorted(scores, key=lambda name: (-scores[name], -len(policy.ancestors[name])))
     best = ranked[0]
-    confidence = round(scores[best] - _rival(best, scores, policy) / 2, 3)
+    inside = [name for name in ranked if name != best and best in policy.ancestors[name]]
+    best = next((name for name in inside if _sureness(name, scores, policy) >= policy.abstain_below), best)
+    confidence = _sureness(best, scores, policy)
     winner = best
     if confidence < policy.abstain_below:
         above = _above(best, scores, policy)
@@ -185,6 +237,10 @@ def _contest(voices: list[_Voice], policy: Policy) -> _Category:
         return _Category(policy.defaults.category, ABSTAINED, max(confidence, 0.0), speaking, True, candidates)
     rule = next(voice.rule for voice in voices if policy.related(voice.category, winner))
     return _Category(winner, rule, confidence, speaking)
+
+
+def _sureness(name: str, scores: dict[str, float], policy: Policy) -> float:
+    return round(scores[name] - _rival(name, scores, policy) / 2, 3)
 
 
 def _rival(name: str, scores: dict[str, float], policy: Policy) -> float:
@@ -294,8 +350,11 @@ def classified(
     agreement_version: str,
     normalized: str,
     corrections: Sequence[Correction],
+    model: Model | None = None,
+    shadow: Shadow | None = None,
 ) -> TicketClassified:
-    """The event of a verdict. versions: of the ticket and of its classification. normalized: ce_id of that version."""
+    """The event of a verdict. versions: of the ticket and of its classification. normalized: ce_id of that version.
+    model: that was at hand."""
     outcome = verdict.outcome
     return TicketClassified(
         ticket=ticket,
@@ -319,5 +378,8 @@ def classified(
             normalized=normalized,
             feedback=corrections[-1].id if corrections else None,
             earlier=[correction.id for correction in corrections[:-1]],
+            model=None if model is None else model.digest,
         ),
+        opinion=verdict.opinion,
+        shadow=shadow,
     )

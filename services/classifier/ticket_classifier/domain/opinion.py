@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -43,10 +44,29 @@ class Thresholds(msgspec.Struct, frozen=True):
     pairs: float
 
 
+class Calibration(msgspec.Struct, frozen=True):
+    """temperature: of the softmax. curve: (probability, confidence), both ascending; between two points a straight
+    line."""
+
+    temperature: float
+    curve: list[tuple[float, float]]
+
+
 class Model(Protocol):
     """`textmodel.TextModel`, as far as a decision uses it."""
 
-    digest: str
-    thresholds: Thresholds
+    @property
+    def digest(self) -> str: ...
 
-    def judge(self, tickets: list[tuple[str, str]]) -> list[Opinion]: ...
+    @property
+    def thresholds(self) -> Thresholds: ...
+
+    def judge(self, tickets: Iterable[tuple[str, str]]) -> list[Opinion]: ...
+
+
+Models = Callable[[str], Model | None]
+"""A model by its digest, None when it is not there."""
+
+
+def no_models(_: str) -> None:
+    """A desk without any."""

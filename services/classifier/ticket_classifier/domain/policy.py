@@ -133,6 +133,8 @@ class Policy:
         part = agreement.classification
         self.defaults = part.defaults
         self.abstain_below = part.abstain_below
+        self.model = part.model
+        self.candidate = part.candidate
         self.authoritative = {source: frozenset(fields) for source, fields in part.authoritative.items()}
         matrix = agreement.matrix
         self.priorities = matrix.priorities

@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ticket_classifier.domain.opinion import Opinion, Thresholds
+from ticket_classifier.domain.opinion import Calibration, Opinion, Thresholds
 from ticket_classifier.domain.words import BODY, BREAK, parts
 
 HEAD: Final = 10
@@ -46,14 +46,6 @@ class Weights(msgspec.Struct, frozen=True):
     weight: NDArray[np.int8]
     scale: Floats
     bias: Floats
-
-
-class Calibration(msgspec.Struct, frozen=True):
-    """temperature: of the softmax. curve: (probability, confidence), both ascending; between two points a straight
-    line."""
-
-    temperature: float
-    curve: list[tuple[float, float]]
 
 
 class Terms(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ticket_contracts.classification import Judgement
+from ticket_contracts.classification import Judgement, ModelOpinion
 from ticket_contracts.tickets import Kind
 
 
@@ -38,10 +38,11 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Verdict(NamedTuple):
-    """An outcome with how sure it is and why."""
+    """An outcome with how sure it is and why. opinion: of the text model, where one was asked."""
 
     outcome: Outcome
     rule: str
     confidence: float
     evidence: list[Judgement]
     candidates: list[tuple[str, float]]
+    opinion: ModelOpinion | None = None
