@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -54,8 +55,10 @@ def problem_document(status: int, detail: str, instance: str, type_: str = "abou
 
 
 def make_app(service: str, metrics: Metrics, alive: Callable[[], Health], ready: Callable[[], Health]) -> FastAPI:
-    """alive: false when restarting the process is what would help. ready: false while it restores."""
+    """alive: false when restarting the process is what would help. ready: false while it restores. Who gives answers
+    that do not end by themselves puts into `state.on_stop` what ends them."""
     app = FastAPI(title=f"Relaydesk {service}", docs_url=None, redoc_url=None)
+    app.state.on_stop = []
 
     app.add_middleware(Observed, metrics=metrics)
 
@@ -167,8 +170,15 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: FastAPI) -> None:
         super().__init__(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
+        self._app = app
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Does nothing: the runtime finishes its transaction first and then stops the server."""
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Waits for the answers that are under way, once those that would never end have been ended."""
+        for end in self._app.state.on_stop:
+            end()
+        await super().shutdown(sockets)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from ticket_runtime.settings import CannotRun, RuntimeSettings
 
 if TYPE_CHECKING:
     from ticket_handoff.adapters.tokens import Tokens
+    from ticket_handoff.desk.signing_in import Provider
 
 _SHOWN = 20
 """Differences that `redecide` and `verify` print."""
@@ -35,6 +36,10 @@ class HandoffSettings(RuntimeSettings):
     """`RELAYDESK_HANDOFF_KEYS_FILE`: hashed API keys, see `key`. token_issuer, token_audience, token_keys: of the
     identity provider whose bearer tokens are taken: their `iss` and `aud`, and its JSON Web Key Set, an https address
     or a file. Without either HTTP lets nobody in. http_rate: requests of one caller.
+
+    Of the desk page: desk_url: its address, where a proxy stands before it; desk_session_file: holds what signs
+    sessions, the same for every process (without it they end with the process); oidc_*: the OpenID Connect provider,
+    its client's secret in a file, and the claims that say for whom somebody works, and who they are.
     """
 
     handoff_keys_file: Path | None = None
@@ -42,6 +47,13 @@ class HandoffSettings(RuntimeSettings):
     token_audience: str = "relaydesk"
     token_keys: str | None = None
     http_rate: str = "600/minute"
+    desk_url: str | None = None
+    desk_session_file: Path | None = None
+    oidc_issuer: str | None = None
+    oidc_client_id: str = "relaydesk"
+    oidc_client_secret_file: Path | None = None
+    oidc_principal_claim: str = "relaydesk_principal"
+    oidc_name_claim: str = "name"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,6 +80,8 @@ def serve(_: argparse.Namespace) -> int:
     from ticket_handoff.adapters.engine import LedgerLoop, Replies
     from ticket_handoff.adapters.http import install
     from ticket_handoff.adapters.inquiries import Inquiries
+    from ticket_handoff.desk.app import Desk
+    from ticket_handoff.desk.signing_in import SignIn, session_secret
     from ticket_runtime.agreements import Agreements
     from ticket_runtime.clock import Clock
     from ticket_runtime.context import LiveView, TaskContext
@@ -81,10 +95,18 @@ def serve(_: argparse.Namespace) -> int:
     access = Access(keys, _tokens(settings), settings.http_rate)
     url = _database_url(settings)
     asyncio.run(_wait_for_schema(url))
-    store = Store(make_engine(url))
+    sign_in = SignIn(keys, _provider(settings), settings.desk_url)
+    secret = session_secret(settings.desk_session_file)
+    desks: list[Desk] = []
+
+    def changed(tickets: Iterable[str]) -> None:
+        for desk in desks:
+            desk.live.changed(tickets)
+
+    store = Store(make_engine(url), changed)
     # Another, so that requests that wait for each other leave the tasks their connections.
     asking = make_engine(url, check=True)
-    asked = Store(asking)
+    asked = Store(asking, changed)
     loops: list[LedgerLoop] = []
     known: list[Agreements] = []
     clocks: list[Clock] = []
@@ -111,8 +133,11 @@ def serve(_: argparse.Namespace) -> int:
         def replies() -> Replies:
             return Replies(asked, known[0], loops[0].appended, loops[0].ledger_metrics.committed)
 
-        inquiries = Inquiries(asking, AgreementBook(known[0]), now)
+        book = AgreementBook(known[0])
+        inquiries = Inquiries(asking, book, now)
         install(app, access, replies, lambda: inquiries, now)
+        desks[:] = [Desk(asking, inquiries, replies, book, now, sign_in, secret)]
+        desks[0].install(app)
 
     spec = ServiceSpec(
         name="handoff",
@@ -134,6 +159,20 @@ def _tokens(settings: HandoffSettings) -> Tokens | None:
     if settings.token_keys is None:
         raise CannotRun("RELAYDESK_TOKEN_ISSUER is set: RELAYDESK_TOKEN_KEYS says where its keys are (its jwks_uri)")
     return Tokens(IssuerKeys(settings.token_keys), settings.token_issuer, settings.token_audience)
+
+
+def _provider(settings: HandoffSettings) -> Provider | None:
+    from ticket_handoff.desk.signing_in import Provider, read_secret
+
+    if settings.oidc_issuer is None:
+        return None
+    return Provider(
+        settings.oidc_issuer,
+        settings.oidc_client_id,
+        read_secret(settings.oidc_client_secret_file, "RELAYDESK_OIDC_CLIENT_SECRET_FILE"),
+        settings.oidc_principal_claim,
+        settings.oidc_name_claim,
+    )
 
 
 def migrate(_: argparse.Namespace) -> int:

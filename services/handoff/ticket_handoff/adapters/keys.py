@@ -40,6 +40,10 @@ class Keys:
                 found = key
         return found
 
+    def has(self, hashed: str) -> bool:
+        """Whether a key with this SHA-256 is still among them."""
+        return any(key.sha256 == hashed for key in self._keys)
+
     def __len__(self) -> int:
         return len(self._keys)
 

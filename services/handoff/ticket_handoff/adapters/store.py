@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -81,8 +81,10 @@ def make_engine(url: str, *, connections: int = 12, check: bool = False) -> Asyn
 class Store:
     """Not bound to a partition; every method that takes a connection works in the caller's transaction."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    def __init__(self, engine: AsyncEngine, changed: Callable[[Iterable[str]], None] | None = None) -> None:
+        """changed: is told of the tickets that a transaction has written, after its commit. It must not raise."""
+        self._engine, self._changed = engine, changed
+        self._written: dict[AsyncConnection, Iterable[str]] = {}
 
     @property
     def engine(self) -> AsyncEngine:
@@ -91,7 +93,12 @@ class Store:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         async with self._engine.begin() as connection:
-            yield connection
+            try:
+                yield connection
+            finally:
+                written = self._written.pop(connection, ())
+        if written and self._changed is not None:
+            self._changed(written)
 
     # -- positions
 
@@ -152,6 +159,7 @@ class Store:
         done = await connection.execute(sql.WRITE, {**rows.parameters(), "partition": partition})
         if done.scalar_one() != len(moves or {}):
             raise Superseded(f"partition {partition} has another owner: it moved an offset of {', '.join(moves or {})}")
+        self._written[connection] = changes.tickets
         return appended
 
     async def _write_intervals(self, connection: AsyncConnection, changes: Changes) -> None:

@@ -46,6 +46,12 @@ tickets = Table(
         "ticket",
         postgresql_where=text("owner IS NOT NULL"),
     ),
+    Index(
+        "tickets_by_due",
+        text("coalesce(due_at, 'infinity')"),
+        "ticket",
+        postgresql_where=text("owner IS NOT NULL"),
+    ),
     Index("tickets_by_owner", "owner", "queue", "due_at", postgresql_where=text("owner IS NOT NULL")),
     comment="what handoff remembers of a ticket: `state` is the ledger as JSON, the rest is read from it; due_at: the"
     " nearest deadline of a clock that runs; the index holds what is owned, so that ended tickets cost a queue nothing",
@@ -59,6 +65,7 @@ texts = Table(
     Column("classified", LargeBinary),
     Column("added", LargeBinary),
     Column("salt", LargeBinary, nullable=False),
+    Index("texts_number", text("substring(ticket, '^[^:]*:[^:]*:(.*)$')")),
     comment="the newest events of a ticket, for packages, what people added to these, and the salt of the ticket's"
     " digests in the audit trail",
 )
