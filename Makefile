@@ -12,7 +12,7 @@ UV     := $(shell command -v uv 2>/dev/null)
 DISTS  := shared services/intake services/classifier services/router services/sla-monitor services/handoff deploy
 LOCKS  := requirements/build.lock requirements/dev.lock
 # A service's own lock leaves these out: training, the facts and the review need them.
-EXTRAS := --extra train --extra facts
+EXTRAS := --extra train --extra facts --extra charts
 COMPOSE := docker compose -f deploy/compose/compose.yaml
 PYTHONS := python3 python3.14 python3.13 python3.12 python3.11 python
 

@@ -17,7 +17,7 @@ import yaml
 
 from ticket_contracts.agreement import Agreement, Published, digest
 from ticket_contracts.agreement.calendars import compile_calendars
-from ticket_contracts.agreement.coverage import PRIORITIES, Gap, coverage, gaps_of, home_calendar
+from ticket_contracts.agreement.coverage import Gap, coverage, gap_spans, gaps_of, home_calendar, whom
 from ticket_contracts.agreement.publishing import Refused, publish, read_versions
 from ticket_contracts.agreement.reading import AgreementError, read_agreement
 from ticket_contracts.cloudevents import instant_text, parse_instant
@@ -163,7 +163,6 @@ def _check(options: argparse.Namespace) -> int:
     until = begin.replace(year=begin.year + 1) if (begin.month, begin.day) != (2, 29) else begin + timedelta(days=366)
     stretches = coverage(agreement, calendars, begin, until, options.language)
     if options.json:
-        gaps = [stretch for stretch in stretches if stretch.gaps]
         _json(
             {
                 "ok": True,
@@ -171,7 +170,7 @@ def _check(options: argparse.Namespace) -> int:
                 "title": agreement.title,
                 **counts,
                 "problems": [],
-                "coverage": {"begin": begin, "until": until, "duty": agreement.duty, "gaps": gaps},
+                "coverage": {"begin": begin, "until": until, "duty": agreement.duty, "gaps": gap_spans(stretches)},
             }
         )
     else:
@@ -199,7 +198,7 @@ def _coverage(agreement: Agreement, gaps: list[Gap], begin: datetime, until: dat
         often = f"{gap.times} times from {first:%Y-%m-%d}" if gap.times > 1 else f"{first:%Y-%m-%d}"
         lines.append(
             f"  tier {gap.tier}  {_WEEKDAYS[gap.weekday]} {gap.clock:<21} {often:<25} {gap.seconds / 3600:6g} h  "
-            f"{_whom(agreement, gap)}"
+            f"{whom(agreement, gap.gaps)}"
         )
     if len(gaps) > _SHOWN_GAPS:
         hours = sum(gap.seconds for gap in gaps[_SHOWN_GAPS:]) / 3600
@@ -209,23 +208,6 @@ def _coverage(agreement: Agreement, gaps: list[Gap], begin: datetime, until: dat
 
 _SHOWN_GAPS = 24
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-
-
-def _whom(agreement: Agreement, gap: Gap) -> str:
-    """The categories of a gap in few words: all, or those at the top whose children are all in it too."""
-    by_priorities: dict[str, list[str]] = {}
-    for category, priorities in gap.gaps:
-        by_priorities.setdefault(priorities, []).append(category)
-    parts = []
-    for priorities, categories in by_priorities.items():
-        if len(categories) == len(agreement.ancestors):
-            named = "every category"
-        else:
-            gone = {c for c in categories if any(c != a and a in categories for a in agreement.ancestors[c])}
-            tops = [c for c in categories if c not in gone]
-            named = ", ".join(tops[:4]) + (f" and {len(tops) - 4} more" if len(tops) > 4 else "")
-        parts.append(named if priorities == " ".join(PRIORITIES) else f"{named} ({priorities})")
-    return "; ".join(parts)
 
 
 def _counts(agreement: Agreement) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from relaydesk_replay import desk as desks
 from relaydesk_replay.driver import Driver, Pulse, ReplayStuck
 from relaydesk_replay.export import export, exported
 from relaydesk_replay.feed import Feed, FeedError, read_feed
+from relaydesk_replay.history import write_history
 from relaydesk_replay.judgement import NotJudged, Verdict, judge
 from relaydesk_replay.judgement import show as show_verdict
 from relaydesk_replay.people import Habit, People
@@ -35,7 +36,7 @@ from relaydesk_replay.supervisor import ServiceFailed
 from relaydesk_replay.week import make_week
 from ticket_contracts.agreement import Agreement
 from ticket_contracts.agreement.publishing import Refused
-from ticket_contracts.agreement.reading import AgreementError
+from ticket_contracts.agreement.reading import AgreementError, read_agreement
 from ticket_runtime.settings import CannotRun
 
 AGREEMENTS = Path(__file__).parents[2] / "agreements"
@@ -84,6 +85,15 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--seed", type=int, default=1, help="of the generated week and of the simulated people")
     replay.add_argument("--partitions", type=int, default=2, help="of topics keyed by ticket (default 2)")
     replay.set_defaults(run=_replay)
+    told = commands.add_parser(
+        "history", help="what a file means, tickets and their classifications, without playing it: for whatif"
+    )
+    told.add_argument("feed", help="as for replay")
+    told.add_argument("out", type=Path, metavar="DIR", help="where to write it, a sorted file per topic")
+    told.add_argument("--limit", type=int, help="the first so many tickets only")
+    told.add_argument("--agreement", type=Path, help="by which to classify; default as for replay")
+    told.add_argument("--seed", type=int, default=1, help="of the generated week")
+    told.set_defaults(run=_history)
     up = commands.add_parser("up", help="a desk without a feed, live, in the background")
     up.add_argument("--agreement", type=Path, default=AGREEMENTS / "default.yaml", help="the document that all sign")
     up.add_argument("--foreground", action="store_true", help="stay in the foreground")
@@ -126,13 +136,25 @@ async def _run(options: argparse.Namespace, console: Console) -> int:
     return 0 if holds else 1
 
 
-async def _replay(options: argparse.Namespace, console: Console) -> int:
-    began = time.monotonic()
+def _feed(options: argparse.Namespace) -> tuple[Feed, Path]:
+    """The feed, and the agreement that is named or else fits it."""
     feed = make_week(options.seed) if options.feed == "week" else read_feed(Path(options.feed))
     if options.limit is not None:
         feed = feed.first(options.limit)
     log = options.feed != "week" and all(item.source == "servicenow" for item in feed.items)
-    agreement = options.agreement or AGREEMENTS / ("incident-log.yaml" if log else "default.yaml")
+    return feed, options.agreement or AGREEMENTS / ("incident-log.yaml" if log else "default.yaml")
+
+
+async def _history(options: argparse.Namespace, _: Console) -> int:
+    feed, path = _feed(options)
+    agreement = read_agreement(path.read_text(encoding="utf-8"), str(path))
+    print(msgspec.json.encode(write_history(feed, agreement, options.out)).decode())
+    return 0
+
+
+async def _replay(options: argparse.Namespace, console: Console) -> int:
+    began = time.monotonic()
+    feed, agreement = _feed(options)
     plan = desks.Plan(
         options.directory,
         agreement,

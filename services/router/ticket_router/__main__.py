@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -12,7 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from ticket_contracts import topics
-from ticket_contracts.agreement.coverage import coverage, home_calendar
+from ticket_contracts.agreement.coverage import coverage, gap_spans, home_calendar, whom
 from ticket_contracts.agreement.reading import AgreementError
 from ticket_contracts.classification import TicketClassified
 from ticket_contracts.cloudevents import instant_text, parse_instant
@@ -20,14 +23,14 @@ from ticket_contracts.routing import TicketFacts, TicketRouted
 from ticket_contracts.tickets import TicketNormalized
 from ticket_contracts.transfers import TransferRequested
 from ticket_router.adapters.history import Directory, History, Topics, agreement_file, agreements_of, events
-from ticket_router.adapters.page import page, table
+from ticket_router.adapters.page import coverage_page, page, table
 from ticket_router.domain.again import LastSeen, differences, request_of
 from ticket_router.domain.coverage import LEGEND, picture
 from ticket_router.domain.decide import Request
 from ticket_router.domain.explain import Explanation, explain
 from ticket_router.domain.policy import Policies, Policy
 from ticket_router.handlers import INPUTS, RouterWork
-from ticket_router.whatif import Always, Under, figures, in_order, moved, simulate
+from ticket_router.whatif import Always, Under, figures, flows, in_order, moved, simulate, wishes
 from ticket_runtime.agreements import Agreements
 from ticket_runtime.task import Transient
 
@@ -173,7 +176,10 @@ def covered(options: argparse.Namespace) -> int:
     begin = datetime.combine(options.week, time(), zone)
     until = begin + timedelta(days=options.days)
     stretches = coverage(policy.agreement, policy.calendars, begin, until, options.language)
-    gaps = [stretch for stretch in stretches if stretch.gaps]
+    gaps = gap_spans(stretches)
+    if options.page is not None:
+        title = f"{published.agreement.title}: who answers from {begin:%Y-%m-%d} on"
+        options.page.write_text(coverage_page(title, policy, stretches, zone), encoding="utf-8")
     if options.json:
         print(msgspec.json.encode({"zone": str(zone), "stretches": stretches}).decode())
         return 1 if gaps else 0
@@ -183,36 +189,59 @@ def covered(options: argparse.Namespace) -> int:
     print("\ngaps:" if gaps else "\nno gaps")
     for gap in gaps:
         begin, until = gap.begin.astimezone(zone), gap.until.astimezone(zone)
-        whom = ", ".join(f"{category} {priorities}" for category, priorities in gap.gaps)
-        print(f"  tier {gap.tier}, {begin:%a %d %b %H:%M}-{until:%a %d %b %H:%M}: {policy.duty.owner_role} for {whom}")
+        for_whom = whom(policy.agreement, gap.gaps)
+        print(
+            f"  tier {gap.tier}, {begin:%a %d %b %H:%M}-{until:%a %d %b %H:%M}: {policy.duty.owner_role} for {for_whom}"
+        )
     return 1 if gaps else 0
 
 
 def tried(options: argparse.Namespace) -> int:
     """History through two agreements, side by side."""
-    history = Directory(options.history)
     candidate = agreement_file(options.agreement)
-    against: Under = Always(agreement_file(options.against)) if options.against else agreements_of(history)
-    given = in_order(
-        events(history, topics.NORMALIZED, TicketNormalized),
-        events(history, topics.CLASSIFIED, TicketClassified),
-        events(history, topics.TRANSFERS, TransferRequested),
-    )
+    with tempfile.TemporaryDirectory(prefix="whatif-") as scratch:
+        history = _tried_on(options, Path(scratch))
+        against: Under = Always(agreement_file(options.against)) if options.against else agreements_of(history)
+        tickets = list(events(history, topics.NORMALIZED, TicketNormalized))
+        judged = list(events(history, topics.CLASSIFIED, TicketClassified))
+        asked = list(events(history, topics.TRANSFERS, TransferRequested)) or wishes(tickets)
+    given = in_order(tickets, judged, asked)
     if not given:
-        raise ValueError(f"{options.history} holds no tickets; make a history with `make replay FEED=… OUT=DIR`")
+        whence = options.history if options.history is not None else f"the desk at {options.bootstrap}"
+        raise ValueError(f"{whence} holds no tickets; name a feed file, or a directory of `make replay FEED=… OUT=DIR`")
     runs = [("current", simulate(against, given)), ("candidate", simulate(Always(candidate), given))]
     policy = Policies().of(candidate)
     calendar = options.calendar or home_calendar(policy.agreement)
+    zone = policy.calendars[calendar].zone if calendar is not None else ZoneInfo("UTC")
     found = [(name, run, figures(run, policy, calendar)) for name, run in runs]
     elsewhere = moved(runs[0][1], runs[1][1])
     if options.page is not None:
-        options.page.write_text(page(f"What if: {candidate.agreement.title}", found, elsewhere))
+        options.page.write_text(page(f"What if: {candidate.agreement.title}", found, elsewhere, zone), encoding="utf-8")
     if options.json:
         said = {name: of_run for name, _, of_run in found}
-        print(msgspec.json.encode({**said, "elsewhere": elsewhere}).decode())
+        ways = {kind: flows(elsewhere, zone, kind) for kind in ("queue", "tier", "partner")}
+        print(msgspec.json.encode({**said, "flows": ways, "elsewhere": elsewhere}).decode())
     else:
-        print(table(found[0][2], found[1][2], elsewhere))
+        print(table(found[0][2], found[1][2], elsewhere, zone))
     return 0
+
+
+def _tried_on(options: argparse.Namespace, scratch: Path) -> History:
+    """The topics of a desk, the directory of a replay, or a feed file as the desk would understand it."""
+    path: Path | None = options.history
+    if path is None:
+        return Topics(options.bootstrap, options.prefix)
+    if path.is_dir():
+        return Directory(path)
+    if str(path) != "week" and not path.is_file():
+        raise FileNotFoundError(f"{path} is not there; name a feed file or a directory of `make replay FEED=… OUT=DIR`")
+    # Intake and the classifier know what a feed means; the replay asks them, each in its own words.
+    agreement = options.against or options.agreement
+    command = [sys.executable, "-m", "relaydesk_replay", "history", str(path), str(scratch), "--agreement", agreement]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    if told.returncode:
+        raise ValueError(f"this is no feed: {' '.join((told.stderr or told.stdout).split())}")
+    return Directory(scratch)
 
 
 def _history(options: argparse.Namespace) -> History:
@@ -262,13 +291,21 @@ def _parser() -> argparse.ArgumentParser:
         "--calendar", metavar="NAME", help="whose zone the hours are of; default: that of the first internal queue"
     )
     command.add_argument("--language", default="en", help="of the tickets asked about")
+    command.add_argument("--page", type=Path, metavar="FILE", help="write it as a page with a chart")
     command.add_argument("--json", action="store_true")
     command.set_defaults(run=covered)
 
     command = commands.add_parser("whatif", help="a history through an agreement that is not signed yet")
     command.add_argument("--agreement", type=Path, required=True, metavar="CANDIDATE", help="the YAML to try")
     command.add_argument("--against", type=Path, metavar="CURRENT", help="default: the agreements of the history")
-    command.add_argument("--history", type=Path, required=True, metavar="DIR", help="a replay's OUT directory")
+    command.add_argument(
+        "--history",
+        type=Path,
+        metavar="PATH",
+        help="a feed file (ServiceNow's incident log, JSON Lines; plain or gzip), `week` for the generated one, or a "
+        "replay's OUT directory; default: the topics of a desk",
+    )
+    _broker(command)
     command.add_argument(
         "--calendar", metavar="NAME", help="what after hours is; default: that of the first internal queue"
     )
@@ -280,10 +317,24 @@ def _parser() -> argparse.ArgumentParser:
 
 def _sources(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", type=Path, metavar="DIR", help="a replay's directory; default: the topics")
-    command.add_argument("--bootstrap", default="127.0.0.1:9092", help="the broker of the topics")
-    command.add_argument("--prefix", default="", help="the desk's topic prefix")
+    _broker(command)
     command.add_argument(
         "--agreement", type=Path, metavar="FILE", help="another agreement (YAML, or a replay's directory)"
+    )
+
+
+def _broker(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--bootstrap",
+        default=os.environ.get("RELAYDESK_BOOTSTRAP", "127.0.0.1:9092"),
+        help="the broker of the topics (RELAYDESK_BOOTSTRAP; %(default)s)",
+    )
+    command.add_argument(
+        "--topic-prefix",
+        "--prefix",
+        dest="prefix",
+        default=os.environ.get("RELAYDESK_TOPIC_PREFIX", ""),
+        help="of the desk's topics (RELAYDESK_TOPIC_PREFIX)",
     )
 
 

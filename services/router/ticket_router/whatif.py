@@ -1,15 +1,16 @@
 """History through an agreement that nobody has signed yet: the router's own task, with people who accept at once.
 
 What is taken from history: the tickets' versions, their classifications, and what people asked for (a reassignment in
-the source, an escalation, a return). What is simulated: every decision, every acceptance, and so the load.
+the source, an escalation, a return); of a feed that no desk has handled yet, its reassignments. What is simulated:
+every decision, every acceptance, and so the load.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable
-from typing import Final, Protocol
+from collections.abc import Callable, Iterable
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -138,9 +139,11 @@ class _Simulation:
         self._sample(at)
 
     def _ask(self, event: TransferRequested) -> None:
-        """People's wish, from where the ticket is in this run."""
+        """People's wish, from where the ticket is in this run; one that is fulfilled already is none."""
         where = self._work.where(event.ticket)
-        if where is not None:
+        policy = self._policies.of(self._under.in_force(event.decided_for))
+        chosen = policy.group_queues.get(event.target_group) if event.target_group is not None else None
+        if where is not None and (event.cause != "source" or chosen != where):
             self._handle(msgspec.structs.replace(event, tried=[], attempt=1, sender_queue=where), numbered=True)
 
     def _accept(self) -> None:
@@ -223,6 +226,29 @@ def in_order(
     return [event for *_, event in sorted(ranked, key=lambda row: row[:4])]
 
 
+def wishes(normalized: Iterable[TicketNormalized]) -> list[TransferRequested]:
+    """The reassignments of a history that has no transfers yet: whenever people gave a ticket to another group."""
+    return [
+        TransferRequested(
+            ticket=event.ticket,
+            decided_for=event.decided_for,
+            sequence=event.ticket_version,
+            agreement_version="",
+            ticket_version=event.ticket_version,
+            classification_version=0,
+            transfer_id=f"w{event.ticket_version}",
+            cause="source",
+            attempt=1,
+            asks=True,
+            tried=[],
+            sender="",
+            target_group=event.group,
+        )
+        for event in normalized
+        if event.ticket_version > 1 and "group" in event.changed and event.group is not None
+    ]
+
+
 _TOPICS: Final[dict[type[Event], str]] = {TicketNormalized: topics.NORMALIZED, TicketClassified: topics.CLASSIFIED}
 
 
@@ -271,20 +297,26 @@ def _completed(decision: TicketRouted, transfer: str) -> TransferCompleted:
 
 
 class Moved(msgspec.Struct, frozen=True):
-    """A ticket that would go elsewhere at first."""
+    """A ticket that would go elsewhere at first. Tiers and partners (None: inside) are those of the queues."""
 
     ticket: str
     at: dt.datetime
     priority: str
     was: str
     was_rule: str
+    was_tier: int
+    was_partner: str | None
     now: str
     now_rule: str
+    now_tier: int
+    now_partner: str | None
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """A run in numbers. Counts of first decisions, but for what says otherwise; cost of every reservation at a partner,
-    in the price list's currency. hours: local hour of day -> queue -> tickets."""
+    in the price list's currency. hours: local hour of day -> queue -> tickets; likewise by tier and by partner (the
+    company's own queues are `inside`). overflow: decisions that passed an overflowing queue, of them `hours_overflow`
+    by local hour of day. peaks: queue -> highest load, capacity, and since when (UTC) it was that high."""
 
     tickets: int
     by_queue: dict[str, int]
@@ -292,6 +324,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     by_partner: dict[str, int]
     outside: int
     after_hours: int
+    after_hours_share: float
     overflow: int
     waits: int
     duty: int
@@ -299,8 +332,16 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     reroutes: int
     transfers: int
     cost: float
-    peaks: dict[str, tuple[int, int | None]]
+    cost_by_partner: dict[str, float]
+    peaks: dict[str, tuple[int, int | None, dt.datetime]]
     hours: dict[int, dict[str, int]]
+    hours_by_tier: dict[int, dict[str, int]]
+    hours_by_partner: dict[int, dict[str, int]]
+    hours_overflow: dict[int, int]
+
+
+INSIDE: Final = "inside"
+"""Where a ticket is that no partner has."""
 
 
 def figures(run: Run, policy: Policy, calendar: str | None) -> Figures:
@@ -308,40 +349,89 @@ def figures(run: Run, policy: Policy, calendar: str | None) -> Figures:
     first = list(run.first().values())
     hours = policy.hours.get(calendar) if calendar is not None else None
     zone = policy.calendars[calendar].zone if calendar is not None else dt.UTC
-    by_hour: dict[int, Counter[str]] = {hour: Counter() for hour in range(24)}
-    for step in first:
-        by_hour[step.at.astimezone(zone).hour][step.queue] += 1
+    late = sum(hours is not None and not hours.is_open(int(s.at.timestamp())) for s in first)
+    costs: dict[str, float] = {}
+    for step in run.steps:
+        if step.partner is not None:
+            costs[step.partner] = costs.get(step.partner, 0.0) + step.cost
+    past = Counter(s.at.astimezone(zone).hour for s in run.steps if s.overflow and not s.waits)
     return Figures(
         tickets=len(first),
         by_queue=_sorted(Counter(s.queue for s in first)),
         by_tier=dict(sorted(Counter(s.tier for s in first).items())),
         by_partner=_sorted(Counter(s.partner for s in first if s.partner is not None)),
         outside=sum(s.partner is not None for s in first),
-        after_hours=sum(hours is not None and not hours.is_open(int(s.at.timestamp())) for s in first),
-        overflow=sum(s.overflow and not s.waits for s in run.steps),
+        after_hours=late,
+        after_hours_share=round(late / len(first), 4) if first else 0.0,
+        overflow=sum(past.values()),
         waits=sum(s.waits for s in run.steps),
         duty=sum(s.final for s in run.steps),
         at_risk=sum(s.at_risk for s in first),
         reroutes=sum(s.purpose == "reroute" for s in run.steps),
         transfers=sum(s.purpose == "transfer" for s in run.steps),
-        cost=round(sum(s.cost for s in run.steps), 2),
-        peaks={
-            queue: (max(load for _, load in samples), run.capacities.get(queue))
-            for queue, samples in sorted(run.loads.items())
-        },
-        hours={hour: _sorted(counts) for hour, counts in by_hour.items()},
+        cost=round(sum(costs.values()), 2),
+        cost_by_partner={partner: round(cost, 2) for partner, cost in sorted(costs.items())},
+        peaks={queue: _peak(samples, run.capacities.get(queue)) for queue, samples in sorted(run.loads.items())},
+        hours=_by_hour(first, zone, lambda s: s.queue),
+        hours_by_tier=_by_hour(first, zone, lambda s: str(s.tier)),
+        hours_by_partner=_by_hour(first, zone, lambda s: s.partner or INSIDE),
+        hours_overflow={hour: past[hour] for hour in range(24)},
     )
+
+
+def _by_hour(steps: list[Step], zone: dt.tzinfo, of: Callable[[Step], str]) -> dict[int, dict[str, int]]:
+    """Local hour of day -> what a step is counted as -> steps."""
+    counts: dict[int, Counter[str]] = {hour: Counter() for hour in range(24)}
+    for step in steps:
+        counts[step.at.astimezone(zone).hour][of(step)] += 1
+    return {hour: _sorted(found) for hour, found in counts.items()}
+
+
+def _peak(samples: list[tuple[int, int]], capacity: int | None) -> tuple[int, int | None, dt.datetime]:
+    at, load = max(samples, key=lambda sample: (sample[1], -sample[0]))
+    return load, capacity, dt.datetime.fromtimestamp(at, dt.UTC)
 
 
 def moved(current: Run, candidate: Run) -> list[Moved]:
     """The tickets whose first queue differs, by their instant."""
     before, after = current.first(), candidate.first()
     found = [
-        Moved(ticket, was.at, was.priority, was.queue, was.rule, now.queue, now.rule)
+        Moved(
+            ticket,
+            was.at,
+            was.priority,
+            *(was.queue, was.rule, was.tier, was.partner),
+            *(now.queue, now.rule, now.tier, now.partner),
+        )
         for ticket, was in before.items()
         if (now := after.get(ticket)) is not None and now.queue != was.queue
     ]
     return sorted(found, key=lambda m: (m.at, m.ticket))
+
+
+class Flow(msgspec.Struct, frozen=True):
+    """Tickets that go from one place to another between two runs, in all and by local hour of day."""
+
+    was: str
+    now: str
+    tickets: int
+    hours: dict[int, int]
+
+
+def flows(elsewhere: list[Moved], zone: dt.tzinfo, kind: Literal["queue", "tier", "partner"]) -> list[Flow]:
+    """The moves between queues, tiers or partners, the most first; within one place there is none."""
+    places: dict[str, Callable[[Moved], tuple[str, str]]] = {
+        "queue": lambda m: (m.was, m.now),
+        "tier": lambda m: (str(m.was_tier), str(m.now_tier)),
+        "partner": lambda m: (m.was_partner or INSIDE, m.now_partner or INSIDE),
+    }
+    counts: dict[tuple[str, str], Counter[int]] = {}
+    for move in elsewhere:
+        was, now = places[kind](move)
+        if was != now:
+            counts.setdefault((was, now), Counter())[move.at.astimezone(zone).hour] += 1
+    found = [Flow(*way, sum(hours.values()), dict(sorted(hours.items()))) for way, hours in counts.items()]
+    return sorted(found, key=lambda flow: (-flow.tickets, flow.was, flow.now))
 
 
 def _sorted(counts: Counter[str]) -> dict[str, int]:

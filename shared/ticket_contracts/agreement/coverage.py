@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby, pairwise
 from typing import Final
 
@@ -231,6 +231,25 @@ def _categories(nodes: list[Category]) -> Iterator[str]:
         yield from _categories(node.children)
 
 
+class GapSpan(msgspec.Struct, frozen=True):
+    """A span of one tier in which the same gaps are open, whoever else answers meanwhile."""
+
+    tier: int
+    begin: dt.datetime
+    until: dt.datetime
+    gaps: tuple[tuple[str, str], ...]
+
+
+def gap_spans(stretches: Iterable[Stretch]) -> list[GapSpan]:
+    """The gaps of stretches that follow one another tier by tier, as `coverage` has them."""
+    found: list[GapSpan] = []
+    for (tier, gaps), group in groupby(stretches, key=lambda s: (s.tier, s.gaps)):
+        same = list(group)
+        if gaps:
+            found.append(GapSpan(tier, same[0].begin, same[-1].until, gaps))
+    return found
+
+
 class Gap(msgspec.Struct, frozen=True):
     """A span of the week in which only the duty owner is there, as often as it comes. weekday: 0 is Monday; clock:
     `11:00-17:00`, local. first: the first time. gaps: as a stretch's."""
@@ -246,18 +265,17 @@ class Gap(msgspec.Struct, frozen=True):
 
 def gaps_of(stretches: list[Stretch], zone: dt.tzinfo) -> list[Gap]:
     """The gaps by tier, those that last longest in all first."""
-    found: dict[tuple[object, ...], list[Stretch]] = {}
-    for stretch in stretches:
-        if stretch.gaps:
-            begin, until = stretch.begin.astimezone(zone), stretch.until.astimezone(zone)
-            days = (until.date() - begin.date()).days
-            later = "" if days == 0 else " next day" if days == 1 else f" {days} days later"
-            clock = (
-                f"{begin:%H:%M}-{until:%H:%M}{later}"
-                if (days, f"{until:%H:%M}") != (1, "00:00")
-                else (f"{begin:%H:%M}-24:00")
-            )
-            found.setdefault((stretch.tier, begin.weekday(), clock, stretch.gaps), []).append(stretch)
+    found: dict[tuple[object, ...], list[GapSpan]] = {}
+    for stretch in gap_spans(stretches):
+        begin, until = stretch.begin.astimezone(zone), stretch.until.astimezone(zone)
+        days = (until.date() - begin.date()).days
+        later = "" if days == 0 else " next day" if days == 1 else f" {days} days later"
+        clock = (
+            f"{begin:%H:%M}-{until:%H:%M}{later}"
+            if (days, f"{until:%H:%M}") != (1, "00:00")
+            else (f"{begin:%H:%M}-24:00")
+        )
+        found.setdefault((stretch.tier, begin.weekday(), clock, stretch.gaps), []).append(stretch)
     gaps = [
         Gap(
             same[0].tier,
@@ -271,3 +289,20 @@ def gaps_of(stretches: list[Stretch], zone: dt.tzinfo) -> list[Gap]:
         for (_, _, clock, _), same in found.items()
     ]
     return sorted(gaps, key=lambda gap: (gap.tier, -gap.seconds, gap.first))
+
+
+def whom(agreement: Agreement, gaps: Iterable[tuple[str, str]]) -> str:
+    """A stretch's gaps in few words: the topmost of the categories that have the same priorities."""
+    by_priorities: dict[str, list[str]] = {}
+    for category, priorities in gaps:
+        by_priorities.setdefault(priorities, []).append(category)
+    parts = []
+    for priorities, categories in by_priorities.items():
+        if len(categories) == len(agreement.ancestors):
+            named = "every category"
+        else:
+            gone = {c for c in categories if any(c != a and a in categories for a in agreement.ancestors[c])}
+            tops = [c for c in categories if c not in gone]
+            named = ", ".join(tops[:4]) + (f" and {len(tops) - 4} more" if len(tops) > 4 else "")
+        parts.append(named if priorities == " ".join(PRIORITIES) else f"{named} ({priorities})")
+    return "; ".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from typing import Any
@@ -11,9 +12,9 @@ import msgspec
 import pytest
 
 from ticket_contracts.agreement.coverage import coverage
-from ticket_router.adapters.page import page, table
+from ticket_router.adapters.page import _by_day, coverage_page, page, table
 from ticket_router.domain.coverage import picture
-from ticket_router.whatif import Always, Given, Run, figures, in_order, moved, simulate
+from ticket_router.whatif import Always, Given, Run, figures, flows, in_order, moved, simulate, wishes
 from unit.router.router_desk import (
     ALL_DAYS,
     MONDAY,
@@ -26,6 +27,7 @@ from unit.router.router_desk import (
     requested,
 )
 
+BERLIN = ZoneInfo("Europe/Berlin")
 ALWAYS: dict[str, Any] = {
     "calendars": {"always": {"zone": "Asia/Manila", "hours": hours(("00:00", "24:00"), days=ALL_DAYS)}},
     "partners": {"nightwatch": {"calendar": "always", "price_per_ticket": {1: 10.0}}},
@@ -54,8 +56,8 @@ def test_a_flood_with_and_without_an_overflow() -> None:
     current = simulate(Always(published(agreement(**WITHOUT))), history)
     candidate = simulate(Always(published(agreement(**WITH))), history)
     without, with_overflow = numbers(current, **WITHOUT), numbers(candidate, **WITH)
-    assert without.peaks["desk"] == (60, None)
-    assert with_overflow.peaks["desk"] == (20, 30)
+    assert without.peaks["desk"] == (60, None, MONDAY + timedelta(minutes=29, seconds=30))
+    assert with_overflow.peaks["desk"][:2] == (20, 30)
     assert (without.by_queue, with_overflow.by_queue) == (
         {"desk": 60, "night-desk": 20},
         {"desk": 20, "night-desk": 60},
@@ -66,7 +68,7 @@ def test_a_flood_with_and_without_an_overflow() -> None:
     elsewhere = moved(current, candidate)
     assert len(elsewhere) == 40
     assert {(m.was, m.now, m.now_rule) for m in elsewhere} == {("desk", "night-desk", "by-day")}
-    said = table(without, with_overflow, elsewhere)
+    said = table(without, with_overflow, elsewhere, BERLIN)
     assert "40 tickets would go elsewhere" in said
     assert "peak load desk (of 30)" in said
 
@@ -75,7 +77,7 @@ def test_the_same_bytes_twice() -> None:
     def whole() -> str:
         runs = [(n, simulate(Always(published(agreement(**c))), flood()), c) for n, c in (("a", WITHOUT), ("b", WITH))]
         found = [(name, run, numbers(run, **c)) for name, run, c in runs]
-        return page("Flood", found, moved(runs[0][1], runs[1][1]))
+        return page("Flood", found, moved(runs[0][1], runs[1][1]), BERLIN)
 
     assert whole() == whole()
     assert whole().count("INC0") == 40
@@ -157,3 +159,71 @@ def test_a_deadline_that_falls_before_the_queue_opens_is_at_risk() -> None:
 def test_figures_are_plain_data() -> None:
     run = simulate(Always(published(agreement(**WITH))), flood())
     assert msgspec.json.decode(msgspec.json.encode(numbers(run, **WITH)))["tickets"] == 80
+
+
+def both() -> tuple[Run, Run]:
+    return (
+        simulate(Always(published(agreement(**WITHOUT))), flood()),
+        simulate(Always(published(agreement(**WITH))), flood()),
+    )
+
+
+def test_moves_between_queues_tiers_and_partners_hour_by_hour() -> None:
+    elsewhere = moved(*both())
+    for kind, was, now in (("queue", "desk", "night-desk"), ("partner", "inside", "nightwatch")):
+        (flow,) = flows(elsewhere, BERLIN, kind)  # type: ignore[arg-type]
+        assert (flow.was, flow.now, flow.tickets, flow.hours) == (was, now, 40, {10: 40})
+    assert flows(elsewhere, BERLIN, "tier") == [], "both are first line"
+    found = numbers(both()[1], **WITH)
+    assert found.hours[10] == {"desk": 20, "night-desk": 40}
+    assert found.hours_by_tier[10] == {"1": 60}
+    assert found.hours_by_partner[10] == {"inside": 20, "nightwatch": 40}
+    assert found.hours_overflow[10] == 40
+    assert found.cost_by_partner == {"nightwatch": 600.0}
+    assert found.after_hours_share == 0.25
+
+
+def test_reassignments_of_a_feed_are_asked_again_unless_they_are_fulfilled() -> None:
+    """A feed that no desk has handled yet has no transfers: people gave the ticket to another group."""
+    later = MONDAY + timedelta(hours=1)
+    versions = [
+        normalized(group="Helpers"),
+        normalized(2, later, group="Experts", changed=["group"]),
+        normalized(3, later + timedelta(hours=1), group="Experts", changed=["title"]),
+        normalized(4, later + timedelta(hours=2), group="Helpers", changed=["group", "title"]),
+    ]
+    history = in_order(versions, [classified()], wishes(versions))
+    run = simulate(Always(published(agreement())), history)
+    assert [(s.purpose, s.queue) for s in run.steps] == [
+        ("first", "desk"),
+        ("transfer", "specialists"),
+        ("transfer", "desk"),
+    ]
+    there = agreement(routing={"rules": [{"name": "all", "to": ["specialists"]}]})
+    run = simulate(Always(published(there)), history)
+    assert [(s.purpose, s.queue) for s in run.steps] == [("first", "specialists"), ("transfer", "desk")]
+
+
+def test_a_page_needs_nothing_but_a_browser_and_shows_hostile_names_as_text() -> None:
+    evil = "<script>alert(1)</script>"
+    current, candidate = both()
+    elsewhere = [msgspec.structs.replace(m, ticket=evil) for m in moved(current, candidate)]
+    found = [("current", current, numbers(current, **WITHOUT)), ("candidate", candidate, numbers(candidate, **WITH))]
+    shown = page(evil, found, elsewhere, BERLIN)
+    assert "<script" not in shown
+    assert "&lt;script&gt;alert(1)" in shown
+    assert not re.findall(r"(?:src|href)=\"(?!#)", shown.replace('xlink:href="#', "")), "nothing is fetched"
+    assert shown.count("<svg") == 6
+
+
+def test_the_week_as_a_page_shows_the_hour_that_is_not_there() -> None:
+    made = policy()
+    begin = datetime(2026, 3, 29, tzinfo=BERLIN)
+    stretches = coverage(made.agreement, made.calendars, begin, begin + timedelta(days=1))
+    shown = coverage_page("Week", made, stretches, BERLIN)
+    assert shown == coverage_page("Week", made, stretches, BERLIN)
+    assert "nobody but the duty owner" in shown
+    assert "Sun 29 Mar 17:00" in shown
+    spans = [span for stretch in stretches if stretch.tier == 1 for span in _by_day(stretch, BERLIN)]
+    assert sum(until - begins for _, begins, until in spans) == 23
+    assert not [span for span in spans if span[1] < 3 and span[2] > 2], "from two to three there is nobody to answer"
