@@ -133,6 +133,31 @@ def handle(arrived: Arrived, topic: str, present: datetime, work: Work, out: Col
     return "handled"
 
 
+def fire(work: Work, now: datetime, out: Collector) -> Transient | None:
+    """Lets the work fire once if something is due. Returns what interrupted it; then nothing of it has happened."""
+    due = work.next_due()
+    if due is None or due > now:
+        return None
+    mark = out.begin(None)
+    try:
+        work.fire(now, out)
+    except Transient as reason:
+        out.drop_since(mark)
+        return reason
+    return None
+
+
+def fire_all(work: Work, now: datetime, out: Collector) -> Transient | None:
+    """Until nothing is due any more, for a work may take its housekeeping in parts; or until nothing moves, which is
+    for the caller to notice. Returns what interrupted the last part; those before it have happened."""
+    while (due := work.next_due()) is not None and due <= now:
+        mark = out.begin(None)
+        trouble = fire(work, now, out)
+        if trouble is not None or (out.begin(None) == mark and work.next_due() == due):
+            return trouble
+    return None
+
+
 def dead_letter(arrived: Arrived, topic: str, group: str, reason: Exception) -> Message:
     """The message untouched, with the headers that Kafka people know: where it was, for whom, and why it failed.
     Numbers are big-endian, the partition of 4 bytes, the others of 8."""

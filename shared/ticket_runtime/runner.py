@@ -27,6 +27,8 @@ from ticket_runtime.handling import (
     Outcome,
     TooManyDeadLetters,
     dead_letter,
+    fire,
+    fire_all,
     handle,
     to_record,
 )
@@ -313,20 +315,7 @@ class TaskRunner:
     def _fire_what_is_due(self, now: datetime) -> Transient | None:
         """Not before the backlog is worked off, or a clock that was already stopped would fire."""
         self._note_caught_up()
-        return self._fire(now) if self._caught_up else None
-
-    def _fire(self, now: datetime) -> Transient | None:
-        """Returns what interrupted it; then nothing of it has happened."""
-        due = self.work.next_due()
-        if due is None or due > now:
-            return None
-        mark = self._collector.begin(None)
-        try:
-            self.work.fire(now, self._collector)
-        except Transient as reason:
-            self._collector.drop_since(mark)
-            return reason
-        return None
+        return fire(self.work, now, self._collector) if self._caught_up else None
 
     def _note_caught_up(self) -> None:
         if not self._caught_up:
@@ -463,7 +452,7 @@ class TaskRunner:
             if trouble is not None and await self._pause(trouble):
                 self._give_back()
                 return
-        while step.fire and (trouble := self._fire(step.instant)) is not None:
+        while step.fire and (trouble := fire_all(self.work, step.instant, self._collector)) is not None:
             if await self._pause(trouble):
                 self._give_back()
                 return

@@ -94,7 +94,8 @@ class Work(Protocol):
         ...
 
     def fire(self, now: datetime, out: Outputs) -> None:
-        """Emit all that fell due at or before `now`, in order of its instant."""
+        """Emit all that fell due at or before `now`, in order of its instant. What is only the work's own housekeeping
+        may be done in parts: it is called again while something is due."""
         ...
 
     def next_due(self) -> datetime | None:

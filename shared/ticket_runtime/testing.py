@@ -20,7 +20,7 @@ from ticket_contracts.catalogue import BY_TYPE
 from ticket_contracts.cloudevents import Event, Trace
 from ticket_runtime.agreements import Agreements
 from ticket_runtime.context import TaskContext
-from ticket_runtime.handling import DLT, DeadLetterCount, DeadLetterLimit, handle, to_record
+from ticket_runtime.handling import DLT, DeadLetterCount, DeadLetterLimit, fire_all, handle, to_record
 from ticket_runtime.outputs import Collector, Message
 from ticket_runtime.task import Transient, Work
 
@@ -231,12 +231,9 @@ class InMemoryDesk:
             if reason is not None:
                 waiting.append(reason)
             elif fire and (due := task.work.next_due()) is not None and due <= self.now:
-                mark = task.collector.begin(None)
-                try:
-                    task.work.fire(self.now, task.collector)
-                    moved = True
-                except Transient as trouble:
-                    task.collector.drop_since(mark)
+                trouble = fire_all(task.work, self.now, task.collector)
+                moved |= trouble is None
+                if trouble is not None:
                     waiting.append(trouble)
             messages, stored = task.collector.take()
             for key, value in stored:

@@ -42,9 +42,13 @@ class Noting:
     def __init__(self, context: TaskContext) -> None:
         self.seen: dict[str, int] = {}
         self.rings: dict[str, datetime] = {}
+        self.litter: dict[bytes, datetime] = {}
         self.patience = 1
 
     def restore(self, key: bytes, value: bytes | None) -> None:
+        if key.startswith(b"litter"):
+            self.litter[key] = datetime.fromisoformat((value or b"").decode())
+            return
         seen, ring = msgspec.json.decode(value or b"", type=tuple[int, datetime | None])
         self.seen[key.decode()] = seen
         if ring is not None:
@@ -60,6 +64,10 @@ class Noting:
         ring = self.rings.get(ticket)
         if text == "stop":
             ring = None
+        elif text.startswith("litter "):
+            for number in range(int(text.removeprefix("litter "))):
+                self.litter[b"litter %d" % number] = record.instant + MINUTE
+                out.store(b"litter %d" % number, self.litter[b"litter %d" % number].isoformat().encode())
         elif text.startswith("ring "):
             ring = record.instant + int(text.removeprefix("ring ")) * MINUTE
         seen = self.seen.get(ticket, 0) + 1
@@ -70,9 +78,12 @@ class Noting:
         for at, ticket in sorted((at, ticket) for ticket, at in self.rings.items() if at <= now):
             out.emit(RUNG, Noted(ticket=ticket, decided_for=at, text="rung", seen=self.seen[ticket]))
             self._keep(ticket, self.seen[ticket], None, out)
+        for key in [key for key, at in self.litter.items() if at <= now][:2]:
+            del self.litter[key]
+            out.store(key, None)
 
     def next_due(self) -> datetime | None:
-        return min(self.rings.values(), default=None)
+        return min((*self.rings.values(), *self.litter.values()), default=None)
 
     def _keep(self, ticket: str, seen: int, ring: datetime | None, out: Outputs) -> None:
         out.store(ticket.encode(), msgspec.json.encode((seen, ring)))
@@ -251,6 +262,17 @@ async def test_nothing_of_the_future_happens(stage: Either) -> None:
     assert await stage.said(RUNG) == []
     await stage.run(START + 5 * MINUTE)
     assert len(await stage.said(RUNG)) == 1
+
+
+async def test_housekeeping_may_come_in_parts(stage: Either) -> None:
+    stage.send(b"litter 9", b"a:b:1", START)
+    stage.send(b"ring 1", b"a:b:1", START)
+    await stage.run(START + 2 * MINUTE)
+    await stage.restart()
+    stage.send(b"more", b"a:b:1", START + 3 * MINUTE)
+    await stage.run(START + 3 * MINUTE)
+    assert len(await stage.said(RUNG)) == 1
+    assert sorted(data["seen"] for _, data, _ in await stage.said(PAIRED)) == [1, 2, 3]
 
 
 async def test_poison_and_trouble_are_told_apart(stage: Either) -> None:
