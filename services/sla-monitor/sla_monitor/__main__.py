@@ -189,8 +189,7 @@ def _show(verdict: offline.Verdict, options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    work = offline.recompute(_rows(options), options.ticket)
-    ticket = work.ticket(options.ticket)
+    work, ticket = offline.one_ticket(_rows(options), options.ticket)
     if ticket is None:
         raise RecordedError(f"nothing is recorded of ticket {options.ticket!r}")
     as_of = ticket.through if options.at is None else int(options.at.astimezone(UTC).timestamp())

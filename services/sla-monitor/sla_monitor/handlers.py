@@ -33,7 +33,7 @@ from ticket_contracts.classification import TicketClassified
 from ticket_contracts.cloudevents import Instant
 from ticket_contracts.routing import Purpose, TicketRouted
 from ticket_contracts.sla import ClockEvent
-from ticket_contracts.tickets import TicketNormalized
+from ticket_contracts.tickets import ENDED, TicketNormalized
 from ticket_contracts.transfers import (
     TransferAccepted,
     TransferCompleted,
@@ -44,7 +44,7 @@ from ticket_contracts.transfers import (
     TransferRequested,
     TransferWithdrawn,
 )
-from ticket_runtime.task import Outputs, Poison, Record
+from ticket_runtime.task import Outputs, Poison, Record, Transient
 
 INPUTS = [topics.NORMALIZED, topics.CLASSIFIED, topics.ROUTED, topics.TRANSFERS]
 LATE_AFTER = timedelta(seconds=1)
@@ -53,6 +53,9 @@ ABSTAINED = "abstained"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_DAY = 86_400
+_FORGOTTEN_AT_ONCE = 2_000
+"""So that a busy day's end does not hold up what is due."""
 _EARLIEST_CREATION = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp())
 """Before it, a source's `created_at` is a default of some software, not an instant."""
 _JUDGED = ("kind", "category", "priority", "impact", "urgency", "tier", "flags")
@@ -74,6 +77,7 @@ class Agreements(Protocol):
     def in_force(self, at: datetime) -> Published: ...
     def version(self, digest: str) -> Published: ...
     def following(self, at: datetime) -> Published | None: ...
+    def every(self) -> list[Published]: ...
 
 
 class _Requester(msgspec.Struct, frozen=True):
@@ -95,6 +99,7 @@ class _Normalized(msgspec.Struct, frozen=True):
     decided_for: Instant
     ticket_version: int
     changed: list[str]
+    lifecycle: str = "updated"
     channel: str = "api"
     language: str | None = None
     comments: list[_Comment] = []
@@ -131,6 +136,21 @@ class _Routed(msgspec.Struct, frozen=True):
     decision: int
     queue: str
     purpose: Purpose
+    inputs: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class _RoutedFacts(msgspec.Struct, frozen=True):
+    kind: str = "incident"
+    category: str | None = None
+    priority: str = ""
+    impact: str = ""
+    urgency: str = ""
+    tier: int = 1
+    flags: tuple[str, ...] = ()
+
+
+class _RoutingInputs(msgspec.Struct, frozen=True):
+    facts: _RoutedFacts = _RoutedFacts()
 
 
 _TRANSFERS: dict[bytes, type[TransferEvent]] = {
@@ -177,16 +197,25 @@ class SlaWork:
     """The clocks of one task's tickets. State is packed by ticket, exactly as in the changelog.
 
     present: the desk's wall clock, to tell what is late; None while a replay leads the clock: a step fires a whole
-    grain of time at once, and nothing in it is late.
+    grain of time at once, and nothing in it is late. forgot: is told of every ticket that is forgotten, as it was.
     """
 
-    def __init__(self, agreements: Agreements, present: Callable[[], datetime | None] = _always_replaying) -> None:
+    def __init__(
+        self,
+        agreements: Agreements,
+        present: Callable[[], datetime | None] = _always_replaying,
+        forgot: Callable[[str, Ticket], None] | None = None,
+    ) -> None:
         self._agreements = agreements
         self._book = Rulebook(agreements)
         self.present = present
+        self._forgot = forgot
         self._packing = Packing()
         self._tickets: dict[str, bytes] = {}
+        self._finished = 0
         self._queue: DueQueue | None = None
+        self._over: dict[int, list[str]] = {}
+        """Tickets by the day from which on they are forgotten; entries that are not true any more are dropped."""
         self._followed: datetime | None = None
         self._handlers: dict[bytes, Callable[[Record, str, Outputs], None]] = {
             TicketNormalized.TYPE.encode(): self._normalized,
@@ -222,6 +251,16 @@ class SlaWork:
             ) from error
 
     def fire(self, now: datetime, out: Outputs) -> None:
+        """Raises Transient, having done nothing, while a version of the agreement that it needs is still being read."""
+        finished = self._finished
+        try:
+            self._fire(now, out)
+        except Transient:
+            # What was said of other tickets before is remembered as said, so it goes out; asked again, it goes on.
+            if self._finished == finished:
+                raise
+
+    def _fire(self, now: datetime, out: Outputs) -> None:
         until = _microseconds(now) // 1_000_000
         self._follow_agreement(_microseconds(now), out)
         queue = self._due_queue()
@@ -229,10 +268,14 @@ class SlaWork:
             due, name = first
             ticket, events = clocks.fire(name, self._packing.unpack(self._tickets[name]), due, self._book)
             self._finish(name, ticket, events, out, now)
+        self._forget_until(until // _DAY, out)
 
     def next_due(self) -> datetime | None:
         first = self._due_queue().first()
         due = clocks.instant(first[0]) if first is not None else None
+        if self._over:
+            forgetting = clocks.instant(_buried_on(min(self._over)) * _DAY)
+            due = forgetting if due is None else min(due, forgetting)
         following = self._agreements.following(self._followed) if self._followed is not None else None
         if following is not None and (due is None or following.effective_at < due):
             return following.effective_at
@@ -261,13 +304,18 @@ class SlaWork:
 
     def _normalized(self, record: Record, cause: str, out: Outputs) -> None:
         event = _normalized.decode(_value(record))
-        ticket = self._remembered(event.ticket)
+        ticket = self._remembered(event.ticket, event.decided_for)
         if event.ticket_version <= ticket.ticket_version:
             return
         decided_us = _microseconds(event.decided_for)
         first = ticket.ticket_version == 0
         if first:
             ticket.created = _creation(event, decided_us)
+            if _came_back(event):
+                # What went before is forgotten: it counts anew, in generations above any that it can have had, for
+                # these were fewer than one a minute.
+                ticket.created = _happened(event, decided_us, first)
+                ticket.lives_from = decided_us // 60_000_000
         at = max(_happened(event, decided_us, first), ticket.created)
         standing = clocks.standing_of(ticket)
         delta = _ticket_delta(standing.facts, event, first=first, late=at < _newest_at(ticket))
@@ -281,7 +329,7 @@ class SlaWork:
 
     def _classified(self, record: Record, cause: str, out: Outputs) -> None:
         event = _classified.decode(_value(record))
-        ticket = self._remembered(event.ticket)
+        ticket = self._remembered(event.ticket, event.decided_for)
         seen = ticket.early[-1].version if ticket.early else ticket.classification_version
         if event.classification_version <= seen:
             return
@@ -305,11 +353,15 @@ class SlaWork:
 
     def _routed(self, record: Record, cause: str, out: Outputs) -> None:
         event = _routed.decode(_value(record))
-        ticket = self._remembered(event.ticket)
+        ticket = self._remembered(event.ticket, event.decided_for)
         if event.decision <= ticket.decision or event.purpose != "first":
             return
         decided_us = _microseconds(event.decided_for)
         ticket, events = self._before(event.ticket, ticket, decided_us // 1_000_000)
+        if ticket.lives_from and not ticket.classification_version:
+            # Its classification is forgotten too, and told again only when it changes; the router knows it, or what
+            # it takes for it.
+            ticket.early = [_as_routed(event, decided_us), *ticket.early]
         ticket.decision = event.decision
         ticket.waiting = [
             *ticket.waiting,
@@ -321,7 +373,7 @@ class SlaWork:
 
     def _transfer(self, record: Record, cause: str, out: Outputs) -> None:
         event = _transfer_decoders[record.headers["ce_type"]].decode(_value(record))
-        ticket = self._remembered(event.ticket)
+        ticket = self._remembered(event.ticket, event.decided_for)
         if event.sequence <= ticket.transfer_sequence:
             return
         decided_us = _microseconds(event.decided_for)
@@ -334,9 +386,18 @@ class SlaWork:
 
     # What they have in common.
 
-    def _remembered(self, name: str) -> Ticket:
+    def _remembered(self, name: str, at: datetime) -> Ticket:
+        """What is known of a ticket at an instant. What is over is forgotten by the day, and not by when it goes out of
+        memory, so that it does not matter when that is."""
         packed = self._tickets.get(name)
-        return self._packing.unpack(packed) if packed is not None else Ticket()
+        if packed is None:
+            return Ticket()
+        ticket = self._packing.unpack(packed)
+        if ticket.due < 0 and _microseconds(at) // 1_000_000 // _DAY >= -ticket.due:
+            if self._forgot is not None:
+                self._forgot(name, ticket)
+            return Ticket()
+        return ticket
 
     def _before(self, name: str, ticket: Ticket, at: int) -> tuple[Ticket, list[ClockEvent]]:
         """What was due before an event of `at`, said under the versions that were known until then."""
@@ -389,24 +450,62 @@ class SlaWork:
             out.emit(topics.SLA_EVENTS, event)
         if self._followed is None:
             self._follow(clocks.instant_us(ticket.through * 1_000_000), out)
+        self._finished += 1
+        ticket.due = clocks.next_due(ticket)
+        if clocks.is_over(ticket):
+            ticket.due = -self._forgotten_from(ticket)
         packed = self._packing.pack(ticket)
         for number, word in self._packing.take_new():
             out.store(_WORD_KEY + b"%d" % number, word.encode())
         out.store(name.encode(), packed)
         before = self._tickets.get(name)
         self._tickets[name] = packed
-        if self._queue is not None and ticket.due and (before is None or due_of(before) != ticket.due):
-            self._queue.add(ticket.due, name)
+        if self._queue is not None and (before is None or due_of(before) != ticket.due):
+            self._await(name, ticket.due)
+
+    def _forgotten_from(self, ticket: Ticket) -> int:
+        """The first day (since 1970, UTC) that is not one of those for which the agreement keeps it."""
+        heard = clocks.last_heard_us(ticket)
+        return heard // 1_000_000 // _DAY + self._book.in_force(heard).kept_days + 1
 
     def _due_queue(self) -> DueQueue:
         """Made when first asked for, after the last record of state was restored."""
         if self._queue is None:
             self._queue = DueQueue(self._true_due)
-            for name, packed in self._tickets.items():
-                due = due_of(packed)
-                if due:
-                    self._queue.add(due, name)
+            for name, packed in list(self._tickets.items()):
+                self._await(name, due_of(packed) or self._dated(name, packed))
         return self._queue
+
+    def _await(self, name: str, due: int) -> None:
+        if due > 0 and self._queue is not None:
+            self._queue.add(due, name)
+        elif due < 0:
+            self._over.setdefault(-due, []).append(name)
+
+    def _dated(self, name: str, packed: bytes) -> int:
+        """Of a ticket that was stored with nothing due: 0, or its day, where it ended before days were written down."""
+        ticket = self._packing.unpack(packed)
+        if clocks.is_over(ticket):
+            ticket.due = -self._forgotten_from(ticket)
+            self._tickets[name] = self._packing.pack(ticket)
+        return ticket.due
+
+    def _forget_until(self, today: int, out: Outputs) -> None:
+        """Take out of memory and changelog what is forgotten for a day; nothing that comes now is older than that."""
+        left = _FORGOTTEN_AT_ONCE
+        for day in sorted(day for day in self._over if _buried_on(day) <= today):
+            names = self._over[day]
+            while names and left:
+                name = names.pop()
+                if self._true_due(name) == -day:
+                    packed = self._tickets.pop(name)
+                    if self._forgot is not None:
+                        self._forgot(name, self._packing.unpack(packed))
+                    out.store(name.encode(), None)
+                    left -= 1
+            if names:
+                return
+            del self._over[day]
 
     def _true_due(self, name: str) -> int:
         packed = self._tickets.get(name)
@@ -420,7 +519,8 @@ class SlaWork:
             effective_us = _microseconds(following.effective_at)
             if effective_us > now_us:
                 return
-            for name, packed in list(self._tickets.items()):
+            some = any(self._book.version(each.version).recalculates for each in self._agreements.every())
+            for name, packed in list(self._tickets.items()) if some else ():
                 before = self._packing.unpack(packed)
                 ticket, events = clocks.recalculate(name, before, effective_us, self._book)
                 if events:
@@ -432,9 +532,14 @@ class SlaWork:
         self._followed = at
 
 
+def _buried_on(day: int) -> int:
+    return day + 1
+
+
 _normalized = msgspec.json.Decoder(_Normalized)
 _classified = msgspec.json.Decoder(_Classified)
 _routed = msgspec.json.Decoder(_Routed)
+_routing_inputs = msgspec.json.Decoder(_RoutingInputs)
 _transfer_decoders = {name: msgspec.json.Decoder(event) for name, event in _TRANSFERS.items()}
 
 
@@ -459,6 +564,28 @@ def _creation(event: _Normalized, decided_us: int) -> int:
         if _EARLIEST_CREATION <= created <= decided:
             return created
     return decided
+
+
+def _came_back(event: _Normalized) -> bool:
+    """Of the first version that is seen: whether the ticket ended before, and was forgotten."""
+    return event.ticket_version > 1 and (event.lifecycle == "reopened" or event.status in ENDED)
+
+
+def _as_routed(event: _Routed, decided_us: int) -> Judged:
+    """The classification that the router decided by."""
+    facts = _routing_inputs.decode(event.inputs).facts
+    return Judged(
+        event.ticket_version,
+        event.classification_version,
+        decided_us,
+        facts.kind,
+        facts.category,
+        facts.priority,
+        facts.impact,
+        facts.urgency,
+        facts.tier,
+        facts.flags,
+    )
 
 
 def _happened(event: _Normalized, decided_us: int, first: bool) -> int:
@@ -520,9 +647,15 @@ def _comments(event: _Normalized, ticket: Ticket, at: int, decided_us: int) -> l
     if len(public) == ticket.comments:
         return []
     ticket.comments = len(public)
+    entries = []
+    if ticket.lives_from and not ticket.ticket_version:
+        # Of what was said before it was forgotten, only that it had been answered.
+        former = [c for c in public if _microseconds(c.at) // 1_000_000 < at - _DAY]
+        public = [c for c in public if c not in former]
+        if any(c.author_role == "agent" for c in former):
+            entries = [Entry(at - 1, decided_us - (at - 1) * 1_000_000, Origin.ANSWERED, event.ticket_version)]
     settled = ticket.base.through if ticket.base is not None else 0
     known: Counter[tuple[int, Origin]] = Counter((entry.at, entry.origin) for entry in ticket.history)
-    entries = []
     for comment in public:
         origin = Origin.ANSWERED if comment.author_role == "agent" else Origin.ASKED
         said = min(max(_microseconds(comment.at) // 1_000_000, ticket.created), at)

@@ -4,7 +4,10 @@ explained.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -13,7 +16,7 @@ from business_calendar import Calendar
 from sla_monitor.adapters.recorded import Recorded, RecordedError
 from sla_monitor.domain.clocks import recomputed
 from sla_monitor.domain.redecide import differences
-from sla_monitor.domain.state import Clock, Phase
+from sla_monitor.domain.state import Clock, Phase, Ticket
 from sla_monitor.handlers import INPUTS, SlaWork
 from ticket_contracts import topics
 from ticket_contracts.agreement import parse_published
@@ -85,10 +88,12 @@ class _Dropped:
     def store(self, key: bytes, value: bytes | None) -> None: ...
 
 
-def recompute(rows: Sequence[Recorded], ticket: str | None = None) -> SlaWork:
+def recompute(
+    rows: Sequence[Recorded], ticket: str | None = None, forgot: Callable[[str, Ticket], None] | None = None
+) -> SlaWork:
     """The clocks of all recorded tickets, or of one, from their history in the order of its instants; timers up to the
-    last instant that was recorded."""
-    work = SlaWork(agreements_of(rows))
+    last instant that was recorded. forgot: is told of tickets that ended so long ago that they are forgotten."""
+    work = SlaWork(agreements_of(rows), forgot=forgot)
     inputs = [row for row in rows if row.topic in INPUTS and (ticket is None or row.key == ticket)]
     records = sorted(
         (_record(row) for row in inputs), key=lambda r: (r.instant, INPUTS.index(r.topic), r.key or b"", r.offset)
@@ -102,21 +107,41 @@ def recompute(rows: Sequence[Recorded], ticket: str | None = None) -> SlaWork:
     return work
 
 
+def one_ticket(rows: Sequence[Recorded], name: str) -> tuple[SlaWork, Ticket | None]:
+    """What is known of a ticket in the end, also of one that ended so long ago that the monitor forgot it."""
+    before: list[Ticket] = []
+    work = recompute(rows, name, forgot=lambda _, ticket: before.append(ticket))
+    found = work.ticket(name)
+    return work, found if found is not None or not before else before[-1]
+
+
 def verify(rows: Sequence[Recorded]) -> Verdict:
     """What the monitor said of each clock last, beside the clock recomputed from the ticket's history."""
-    work = recompute(rows)
+    lives: dict[str, dict[int, Ticket]] = defaultdict(dict)  # ticket -> above which generation it lived -> what it was
+
+    def lived(name: str, ticket: Ticket) -> None:
+        if ticket.created:
+            lives[name][ticket.lives_from] = ticket
+
+    work = recompute(rows, forgot=lived)
+    for name, ticket in work.tickets():
+        lived(name, ticket)
     verdict = Verdict()
     said: dict[str, dict[str, list[ClockEvent]]] = {}
     for _, event in _clock_events(rows):
         if event.occurrence != "stated" and not event.transfer_id:
             said.setdefault(event.ticket, {}).setdefault(event.clock, []).append(event)
-    for name, ticket in work.tickets():
+    for name, of_ticket in sorted(lives.items()):
         told = said.pop(name, {})
-        course = recomputed(name, ticket, work.book)
-        for clock in course.clocks.values():
-            verdict.count(f"{name} {clock.name}", _beside(clock, told.pop(clock.name, [])))
-        for clock_name in told:
-            verdict.count(f"{name} {clock_name}", ["said, but does not follow from the history"])
+        begins = [*sorted(of_ticket), sys.maxsize]
+        for begin, end in itertools.pairwise(begins):
+            clocks = recomputed(name, of_ticket[begin], work.book).clocks
+            for clock_name in sorted({*told, *clocks}):
+                events = [event for event in told.get(clock_name, ()) if begin < event.generation <= end]
+                if clock_name in clocks:
+                    verdict.count(f"{name} {clock_name}", _beside(clocks[clock_name], events))
+                elif events:
+                    verdict.count(f"{name} {clock_name}", ["said, but does not follow from the history"])
     for name in said:
         verdict.count(name, ["clocks were said of a ticket that was never recorded"])
     return verdict

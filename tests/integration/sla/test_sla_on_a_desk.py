@@ -207,3 +207,37 @@ def test_an_explanation_adds_up_by_hand(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["explain", TICKET, "--out", str(tmp_path)]) == 0
     assert "used 5:00:00, left 3:00:00" in capsys.readouterr().out
     assert main(["explain", "itsm:one:9", "--out", str(tmp_path)]) == 2
+
+
+def test_a_ticket_that_returns_after_it_was_forgotten_is_verified_in_each_of_its_lives(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heard: list[Event] = []
+    teller = Desk(CONTENT)
+    teller.feed = heard.append  # type: ignore[method-assign, assignment]
+    teller.open("09:00")
+    teller.route("09:00")
+    teller.ticket("10:00", status="pending_customer")
+    teller.ticket("12:00", status="closed")
+    back = "Mon" + "+" * 15
+    teller.ticket(f"{back} 09:00", status="open")
+    teller.route(f"{back} 09:00", ticket_version=4, classification_version=0)
+    teller.open("09:00", ticket="itsm:one:2")
+    teller.ticket("09:30", "itsm:one:2", status="closed")
+    desk = InMemoryDesk(at("08:00"), 1)
+    desk.add("sla-monitor", INPUTS, lambda context: SlaWork(context.agreements), agreements=Agreements([VERSION]))
+    for event in heard:
+        desk.publish(TOPIC_OF[type(event)], event)
+    desk.run(at(f"{back} 09:00"))
+    desk.restart("sla-monitor")
+    desk.run(at(f"Fri{'+' * 15} 09:00"))
+    recorded(desk, tmp_path)
+    events = [event for event in desk.events(topics.SLA_EVENTS, ClockEvent) if event.clock == "resolution"]
+    lives = {event.generation for event in events if event.ticket == TICKET}
+    assert len(lives) == 2
+    assert main(["verify", "--out", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"checked": 6, "different": 0}
+    assert main(["redecide", "--out", str(tmp_path)]) == 0
+    capsys.readouterr()
+    assert main(["explain", "itsm:one:2", "--out", str(tmp_path)]) == 0
+    assert "resolution #1: met" in capsys.readouterr().out

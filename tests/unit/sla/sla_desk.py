@@ -18,7 +18,7 @@ from ticket_contracts.classification import ClassificationInputs, TicketClassifi
 from ticket_contracts.cloudevents import Event, ce_id, encode
 from ticket_contracts.routing import Purpose, RoutingInputs, TicketFacts, TicketRouted
 from ticket_contracts.sla import ClockEvent
-from ticket_contracts.tickets import Comment, Requester, TicketNormalized
+from ticket_contracts.tickets import ENDED, Comment, Requester, TicketNormalized
 from ticket_contracts.transfers import TransferEvent
 from ticket_runtime.task import Record
 
@@ -100,6 +100,9 @@ class FakeAgreements:
     def version(self, digest: str) -> Published:
         return next(each for each in self._all if each.version == digest)
 
+    def every(self) -> list[Published]:
+        return list(self._all)
+
     def following(self, instant: datetime) -> Published | None:
         return next((each for each in self._all[1:] if each.effective_at > instant), None)
 
@@ -161,14 +164,17 @@ class Desk:
         version = self._versions[ticket] = self._versions.get(ticket, 0) + 1
         shown = self._shown.setdefault(ticket, {"created_at": at(when)})
         changed = [name for name, value in fields.items() if shown.get(name) != value]
+        before = shown.get("status", "new")
         shown.update(fields)
+        after = shown.get("status", "new")
+        returned = before in (*ENDED, "resolved") and after not in (*ENDED, "resolved")
         event = TicketNormalized(
             ticket=ticket,
             decided_for=at(received or when),
             ticket_version=version,
             source_version=str(version),
             delivery=f"delivery-{version}",
-            lifecycle="created" if version == 1 else "updated",
+            lifecycle="created" if version == 1 else "reopened" if returned else "updated",
             changed=[*changed, "updated_at"],
             source=ticket.split(":")[0],
             instance="one",
@@ -209,7 +215,13 @@ class Desk:
         self.classify(when, priority, ticket)
 
     def route(
-        self, when: str, queue: str = "first_line", ticket: str = TICKET, purpose: Purpose = "first", **fields: Any
+        self,
+        when: str,
+        queue: str = "first_line",
+        ticket: str = TICKET,
+        purpose: Purpose = "first",
+        priority: str = "P3",
+        **fields: Any,
     ) -> TicketRouted:
         decision = self._decisions[ticket] = self._decisions.get(ticket, 0) + 1
         facts = TicketFacts(
@@ -217,7 +229,7 @@ class Desk:
             channel="api",
             kind="incident",
             category=None,
-            priority="P3",
+            priority=priority,
             impact="low",
             urgency="low",
             tier=1,

@@ -16,17 +16,19 @@ from datetime import UTC, datetime, timedelta
 from msgspec.structs import replace
 
 from sla_monitor.domain.rules import KINDS, WALL, Choice, Rulebook, Rules, Terms
-from sla_monitor.domain.state import Base, Clock, Entry, Notice, Origin, Phase, Standing, Ticket, Waiting
+from sla_monitor.domain.state import FIELDS, Base, Clock, Entry, Notice, Origin, Phase, Standing, Ticket, Waiting
 from ticket_contracts.agreement.calendars import budget
 from ticket_contracts.cloudevents import ce_id
 from ticket_contracts.ids import split_ticket_id
 from ticket_contracts.sla import ClockEvent, ClockInputs, ClockState, Occurrence
+from ticket_contracts.tickets import ENDED
 
 _KEPT = 96
 """Entries of a history that are kept; when there are more, the older half is settled: a later entry cannot change
 it.
 """
 
+_STATUS = FIELDS.index("status")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _OCCURRENCE: dict[Phase, Occurrence] = {
     Phase.RUN: "resumed",
@@ -69,6 +71,7 @@ class Course:
         self.name = name
         self.source = split_ticket_id(name)[0]
         self.created = ticket.created
+        self.lives_from = ticket.lives_from
         self.ticket_version = ticket.ticket_version
         self.classification_version = ticket.classification_version
         self.book = book
@@ -169,7 +172,7 @@ class Course:
             name=kind,
             policy=choice.policy,
             version=rules.version,
-            generation=before.generation + 1 if before is not None else 1,
+            generation=(before.generation if before is not None else self.lives_from) + 1,
             sequence=before.sequence if before is not None else 0,
             goal=budget(choice.goal, start, terms.calendar),
             started=start,
@@ -397,7 +400,7 @@ def apply(
 
 def fire(name: str, ticket: Ticket, until: int, book: Rulebook) -> tuple[Ticket, list[ClockEvent]]:
     """What is due at or before `until`."""
-    if not ticket.due or ticket.due > until:
+    if ticket.due <= 0 or ticket.due > until:
         return ticket, []
     ticket = copy.copy(ticket)
     course = going_on(name, ticket, book, Standing(), None)
@@ -490,6 +493,25 @@ def adopt(ticket: Ticket, course: Course) -> list[ClockEvent]:
 
 def next_due(ticket: Ticket) -> int:
     return min((clock.due for clock in (*ticket.clocks, *ticket.transfers) if clock.due), default=0)
+
+
+def is_over(ticket: Ticket) -> bool:
+    """Whether nothing runs on it any more, as far as is known: it ended, or never was a ticket but pieces of one."""
+    if next_due(ticket):
+        return False
+    if not ticket.created:
+        return True
+    for entry in reversed(ticket.history):
+        if _STATUS in (indexes := entry.delta[::2]):
+            return entry.delta[2 * indexes.index(_STATUS) + 1] in ENDED
+    return ticket.base is not None and ticket.base.standing.facts.status in ENDED
+
+
+def last_heard_us(ticket: Ticket) -> int:
+    """The newest instant of all that is known of it."""
+    heard = [entry.decided_us for entry in ticket.history]
+    early = [judged.decided_us for judged in ticket.early]
+    return max([ticket.through * 1_000_000, *heard, *early, *(waiting.decided_us for waiting in ticket.waiting)])
 
 
 def _settle_half(name: str, ticket: Ticket, book: Rulebook) -> None:

@@ -150,6 +150,7 @@ class Rules:
     def __init__(self, version: str, agreement: Agreement, calendars: Mapping[str, Calendar]) -> None:
         self.version = version
         self.total_seconds = agreement.transfers.total_seconds
+        self.kept_days = agreement.routing.ended_kept_days
         self._ancestors = agreement.ancestors
         self._calendars = calendars
         self._policies = agreement.sla

@@ -220,11 +220,14 @@ class Base(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Ticket(msgspec.Struct, array_like=True):
-    """All that is remembered of one ticket. due comes first, so that it can be read without the rest.
+    """All that is remembered of one ticket. due comes first, so that it can be read without the rest: the instant of
+    the next notice; 0: there is none; negative: the day (since 1970, UTC) from which on nobody needs to know the
+    ticket.
 
     created: 0 until a normalized version was seen. through: the latest instant that was applied or fired.
     comments: public ones seen. transfers: the clocks of open offers and transfers. early: classifications of versions
-    that were not seen yet.
+    that were not seen yet. lives_from: generations are counted from the one after it; 0 unless the ticket was known
+    before, and forgotten.
     """
 
     due: int = 0
@@ -241,3 +244,4 @@ class Ticket(msgspec.Struct, array_like=True):
     waiting: list[Waiting] = []
     early: list[Judged] = []
     base: Base | None = None
+    lives_from: int = 0
