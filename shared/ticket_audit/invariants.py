@@ -287,9 +287,19 @@ def context(history: History) -> Finding:
                 over.add((step.transfer_id, step.attempt))
             elif isinstance(step, TransferDeclined | TransferExpired | TransferWithdrawn):
                 over.add((step.transfer_id, step.attempt))
+        last = next(reversed(offered), None)
+        ended = _has_ended(entries)
+        for key in offered:
+            found.expect(key in over or (key == last and not ended), f"{ticket}: the offer {key} never came to an end")
         for key in over & set(offered):
             found.expect(closed[key] == 1, f"{ticket}: offer {key} ended, its receiver was told {closed[key]} times")
     return found
+
+
+def _has_ended(entries: list[Entry]) -> bool:
+    """Whether the last that was said of who owns a ticket is that nobody does any more."""
+    changes = [entry.event for entry in entries if isinstance(entry.event, OwnerChanged)]
+    return bool(changes) and changes[-1].owner is None
 
 
 class _Offered(msgspec.Struct):
@@ -351,7 +361,35 @@ def need_to_know(history: History) -> Finding:
             name = topic.removeprefix(family)
             for entry in history.entries[topic]:
                 _allowed(found, history, topic, name, entry)
+    for topic in history.family(topics.OFFERS):
+        _taken_back(found, history, topic)
     return found
+
+
+def _taken_back(found: Finding, history: History, topic: str) -> None:
+    """No offer stays open that shows a partner more than its contract has come to allow."""
+    versions = sorted(history.agreements.values(), key=lambda published: published.effective_at)[1:]
+    closed = {
+        (entry.event.transfer_id, entry.event.attempt): entry.event.decided_for
+        for entry in history.entries[topic]
+        if isinstance(entry.event, OfferClosed)
+    }
+    for entry in history.entries[topic] if versions else ():
+        offer = entry.event
+        made = history.agreements.get(history.in_force(offer.decided_for) or "")
+        queue = made.agreement.queues.get(offer.queue) if made is not None and isinstance(offer, OfferMade) else None
+        if not isinstance(offer, OfferMade) or queue is None or queue.partner is None:
+            continue
+        shown = {field for field in TicketView.__struct_fields__ if getattr(offer.package.view, field) is not None}
+        until = closed.get((offer.transfer_id, offer.attempt))
+        for version in versions:
+            partner = version.agreement.partners.get(queue.partner)
+            extra = shown - set(partner.fields if partner is not None else ())
+            if extra and version.effective_at > offer.decided_for:
+                found.expect(
+                    until is not None and until <= version.effective_at,
+                    f"{topic}: {offer.ticket} went on showing {', '.join(sorted(extra))} after {version.effective_at}",
+                )
 
 
 def _allowed(found: Finding, history: History, topic: str, name: str, entry: Entry) -> None:

@@ -133,7 +133,8 @@ class TransferExpired(TransferEvent, frozen=True, kw_only=True):
 
 class TransferWithdrawn(TransferEvent, frozen=True, kw_only=True):
     """Ended without a receiver: the ticket ended, a newer transfer supersedes this one, or its package lacked a part.
-    The sender stays the owner. lacking: the required parts that were empty."""
+    The sender stays the owner. lacking: the required parts that were empty. exposed: fields that the receiver's
+    contract no longer allows, and that stood before it until now: what was read cannot be unread."""
 
     TYPE: ClassVar[str] = "relaydesk.transfer.withdrawn.v1"
 
@@ -142,6 +143,7 @@ class TransferWithdrawn(TransferEvent, frozen=True, kw_only=True):
     queue: str | None
     reason: str
     lacking: list[str] = []
+    exposed: list[str] = []
 
 
 class TransferCompleted(TransferEvent, frozen=True, kw_only=True):

@@ -285,12 +285,15 @@ class TaskRunner:
         if full:
             self._wants_changed()
         if trouble is None:
+            await self._prepare_to_fire(self._clock.now())
             trouble = self._fire_what_is_due(self._clock.now())
         self._metrics.batch_seconds.observe(time.perf_counter() - began)
         # What a later owner takes for the old batch's end; it grows with the load, and so does the batch.
         self._batch = min(max(_BATCH_AT_LEAST, 2 * len(batch)), self._settings.batch)
         if done or self._collector.messages or self._collector.stored:
             await self._commit(_next_offsets(batch[:done]))
+        elif not batch:
+            await self._nothing_came_of_it()
         if trouble is not None:
             await self._pause(trouble)
 
@@ -452,6 +455,8 @@ class TaskRunner:
             if trouble is not None and await self._pause(trouble):
                 self._give_back()
                 return
+        if step.fire:
+            await self._prepare_to_fire(step.instant)
         while step.fire and (trouble := fire_all(self.work, step.instant, self._collector)) is not None:
             if await self._pause(trouble):
                 self._give_back()
@@ -478,6 +483,12 @@ class TaskRunner:
     async def _prepare(self, batch: list[Arrived]) -> None:
         """For a runner whose work needs something loaded before it handles these. After an interruption it is called
         again with what is left."""
+
+    async def _prepare_to_fire(self, now: datetime) -> None:
+        """For a runner whose work needs something loaded before it fires what is due."""
+
+    async def _nothing_came_of_it(self) -> None:
+        """For a runner that holds something from `_prepare` or `_prepare_to_fire` to the commit, when there is none."""
 
     def _handle_all(self, batch: list[Arrived], present: datetime) -> tuple[int, Transient | None]:
         """How many were handled, and what interrupted the next one."""
@@ -569,6 +580,8 @@ class TaskRunner:
         self._metrics.oldest.labels(name, number).set(oldest)
         due = self.work.next_due()
         self._metrics.due.labels(name, number).set(due.timestamp() if due is not None else 0)
+        if due is not None and due <= self._clock.now():
+            self.wake()  # it became due by what came in beside the messages: a newer agreement
 
     def measure_lag(self, ends: Mapping[TopicPartition, int], positions: Mapping[TopicPartition, int]) -> None:
         """ends: of the partitions, as the broker says. positions: up to which they were fetched, markers included."""

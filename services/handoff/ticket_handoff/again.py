@@ -30,10 +30,10 @@ from ticket_contracts.transfers import (
     TransferRequested,
 )
 from ticket_handoff.domain.decision import Refused
-from ticket_handoff.domain.facts import ReplyGiven
+from ticket_handoff.domain.facts import ReplyGiven, TermsChanged
 from ticket_handoff.domain.ledger import Ledger, Texts
 from ticket_handoff.domain.terms import INTERNAL
-from ticket_handoff.handlers import HandoffWork, Held
+from ticket_handoff.handlers import AGREEMENT_MESSAGE, HandoffWork, Held
 from ticket_runtime.agreements import Agreements
 from ticket_runtime.task import Poison, Record
 from ticket_runtime.testing import FakeOutputs
@@ -161,6 +161,12 @@ class _Telling:
             return []
         return [event for _, event in out.emitted if isinstance(event, TransferEvent)]
 
+    def terms(self, message: str, at: datetime) -> list[TransferEvent]:
+        """The steps of a version of the agreement that took effect."""
+        out = FakeOutputs()
+        self._work.follow(self._name, TermsChanged(at=at), message.removeprefix(AGREEMENT_MESSAGE), out)
+        return [event for _, event in out.emitted if isinstance(event, TransferEvent)]
+
     def reply(self, step: TransferEvent) -> list[TransferEvent]:
         """The steps of a reply by HTTP, which stands on no topic: what it said is in the first of them."""
         ledger = self._work.tickets[self._name].ledger
@@ -224,6 +230,9 @@ def _again(name: str, ticket: _Ticket, agreements: Agreements) -> Iterator[Diffe
         again: list[TransferEvent] = []
         for message in first.heard:
             fact = ticket.facts.get(message)
+            if message.startswith(AGREEMENT_MESSAGE):
+                again += telling.terms(message, first.decided_for)
+                continue
             again += telling.tell(fact, first.decided_for) if fact is not None else telling.reply(first)
         yield from _compare(name, published, _marked(again, first.heard))
 

@@ -19,9 +19,17 @@ from ticket_contracts.tickets import TicketDuplicate, TicketNormalized
 from ticket_contracts.transfers import Reply, TransferEvent
 from ticket_handoff.domain import timeline
 from ticket_handoff.domain.decision import Answer, Closing, Decision, Interval, Refused, TransferState
-from ticket_handoff.domain.facts import ClassificationSeen, ClockSeen, Fact, ReplyGiven, RoutedSeen, TicketSeen
+from ticket_handoff.domain.facts import (
+    ClassificationSeen,
+    ClockSeen,
+    Fact,
+    ReplyGiven,
+    RoutedSeen,
+    TermsChanged,
+    TicketSeen,
+)
 from ticket_handoff.domain.ledger import Ledger, Texts
-from ticket_handoff.domain.protocol import decide
+from ticket_handoff.domain.protocol import decide, exposed
 from ticket_handoff.domain.terms import Terms
 from ticket_runtime.task import Outputs, Poison, Record
 
@@ -39,6 +47,8 @@ _READERS: Final[dict[str, dict[bytes, _Reader | None]]] = {
     topics.SLA_EVENTS: {ClockEvent.TYPE.encode(): msgspec.json.Decoder(ClockSeen)},
 }
 _reply: Final = msgspec.json.Decoder(Reply)
+AGREEMENT_MESSAGE: Final = "agreement:"
+"""Begins what stands among the messages heard for a version of the agreement that took effect."""
 OF_TICKETS: Final = ("escalate", "add")
 """Actions of a reply that name a ticket, not a transfer."""
 
@@ -60,6 +70,8 @@ class Agreements(Protocol):
     """`ticket_runtime.agreements.Agreements`, as far as handoff uses it."""
 
     def in_force(self, at: datetime) -> Published: ...
+
+    def following(self, at: datetime) -> Published | None: ...
 
     def version(self, digest: str) -> Published:
         """Raises Transient while that version has not been read."""
@@ -131,11 +143,14 @@ class HandoffWork:
     """`ticket_runtime.task.Work` over the tickets that it holds; the engine loads these before a batch and writes
     `take_changes` after it. Without an engine (a desk in memory) it holds them all.
 
-    ticket_of: transfer -> its ticket, for replies.
+    ticket_of: transfer -> its ticket, for replies. followed: up to which instant open offers are known to be within
+    the agreement in force; None: from the first message on.
     """
 
     def __init__(self, agreements: Agreements) -> None:
         self.book = AgreementBook(agreements)
+        self.followed: datetime | None = None
+        self._agreements = agreements
         self.tickets: dict[str, Held] = {}
         self.ticket_of: dict[str, str] = {}
         self._changes = Changes()
@@ -160,6 +175,8 @@ class HandoffWork:
         raise ValueError(f"handoff's state is in its database; it has no changelog, but was given {key!r}")
 
     def handle(self, record: Record, out: Outputs) -> None:
+        if self.followed is None:
+            self.followed = record.instant
         if record.topic.startswith(topics.REPLIES):
             self._reply(record, out)
             return
@@ -180,10 +197,22 @@ class HandoffWork:
             self._changes.notices.append((fact.ticket, message, fact.decided_for, kind, said))
 
     def fire(self, now: datetime, out: Outputs) -> None:
-        """Handoff keeps no timer: deadlines are the SLA monitor's."""
+        """Another version of the agreement took effect. Handoff keeps no other timer: deadlines are the monitor's."""
+        while (due := self.next_due()) is not None and due <= now:
+            version = self.book.in_force(due).version
+            for ticket in sorted(self.tickets):
+                self.follow(ticket, TermsChanged(at=due), version, out)
+            self.followed = due
+
+    def follow(self, ticket: str, changed: TermsChanged, version: str, out: Outputs) -> None:
+        """What an agreement's new version comes to for one ticket that is held."""
+        held = self.tickets[ticket]
+        if exposed(held.ledger, self.book, changed.at):
+            self._apply(ticket, held, held.texts, changed, f"{AGREEMENT_MESSAGE}{version}", out)
 
     def next_due(self) -> datetime | None:
-        return None
+        following = None if self.followed is None else self._agreements.following(self.followed)
+        return None if following is None else following.effective_at
 
     # -- replies, by Kafka and by HTTP alike
 

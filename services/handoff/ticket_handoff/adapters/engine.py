@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -79,6 +80,8 @@ class LedgerProducer(Relay):
         """Where the ledger stands. To be asked after fencing."""
         found = await self._store.positions(self._partition, [self._name(tp) for tp in partitions])
         self._at = {topic: offset for topic, (offset, _) in found.items()}
+        # What took effect while nobody was at work is followed at once.
+        self.work.followed = await self._store.oldest_outside(self._partition)
         return {tp: Position(found[self._name(tp)][0], read_mark(found[self._name(tp)][1])) for tp in partitions}
 
     async def prepare(self, batch: Sequence[Arrived]) -> None:
@@ -100,6 +103,20 @@ class LedgerProducer(Relay):
         loaded = await self._store.load(connection, sorted(tickets | set(ticket_of.values())))
         self.work.hold(loaded.held, ticket_of)
         self._salts = loaded.salts
+
+    async def prepare_to_fire(self, now: datetime) -> None:
+        """Adds the tickets that an agreement's new version is about: those with an offer outside."""
+        due = self.work.next_due()
+        if due is None or due > now:
+            return
+        if self._connection is None:  # what was held before is no longer locked
+            self.work.hold({}, {})
+            self._salts = {}
+        connection = self._connection or await self._begin()
+        outside = await self._store.offered_outside(connection, self._partition)
+        loaded = await self._store.load(connection, sorted(set(outside) - set(self.work.tickets)))
+        self.work.hold({**loaded.held, **self.work.tickets}, self.work.ticket_of)
+        self._salts = {**loaded.salts, **self._salts}
 
     async def commit(
         self,
@@ -181,6 +198,12 @@ class LedgerRunner(TaskRunner):
 
     async def _prepare(self, batch: list[Arrived]) -> None:
         await self._ledger.prepare(batch)
+
+    async def _prepare_to_fire(self, now: datetime) -> None:
+        await self._ledger.prepare_to_fire(now)
+
+    async def _nothing_came_of_it(self) -> None:
+        await self._ledger.let_go()
 
     async def _pause(self, trouble: Transient) -> bool:
         await self._ledger.let_go()

@@ -167,6 +167,10 @@ LOAD: Final = text(
 TICKETS_OF: Final = text(
     "SELECT transfer_id, ticket FROM transfers WHERE transfer_id = ANY(CAST(:transfers AS text[]))"
 )
+OUTSIDE: Final = text(
+    "SELECT t.ticket, f.opened_at FROM transfers f JOIN tickets t ON t.ticket = f.ticket"
+    " WHERE f.ended_at IS NULL AND f.principal <> 'internal' AND t.partition = :partition"
+)
 HEADS: Final = text(
     "SELECT partition, seq, entry, seal FROM heads WHERE partition = ANY(CAST(:partitions AS integer[]))"
     " ORDER BY partition FOR UPDATE"

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -234,6 +235,17 @@ class Store:
                 rows.add("outbox", partition, each.seq, message.topic, partition, message.key, message.value, packed)
             rows.add("heads", partition, head.seq + len(out[partition]), entry, seal)
         return appended
+
+    async def offered_outside(self, connection: AsyncConnection, partition: int) -> list[str]:
+        """The tickets of a partition that a partner has an offer of."""
+        rows = await connection.execute(sql.OUTSIDE, {"partition": partition})
+        return [row.ticket for row in rows]
+
+    async def oldest_outside(self, partition: int) -> datetime | None:
+        """Since when the oldest offer that a partner has before it is on its way."""
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(sql.OUTSIDE, {"partition": partition})
+            return min((row.opened_at for row in rows), default=None)
 
     # -- the outbox
 

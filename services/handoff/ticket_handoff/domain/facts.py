@@ -91,4 +91,10 @@ class ReplyGiven(msgspec.Struct, frozen=True, kw_only=True):
     at: Instant
 
 
-Fact = TicketSeen | ClassificationSeen | RoutedSeen | ClockSeen | ReplyGiven
+class TermsChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """Another version of the agreement is in force from this instant on."""
+
+    at: Instant
+
+
+Fact = TicketSeen | ClassificationSeen | RoutedSeen | ClockSeen | ReplyGiven | TermsChanged

@@ -40,7 +40,7 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An offer that somebody has before them. principal: whose reply counts. acknowledge_by: when the monitor will say
-    that it expired."""
+    that it expired. version: of the agreement that its package was cut by."""
 
     queue: str
     role: str
@@ -48,6 +48,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     principal: str
     digest: str
     acknowledge_by: Instant | None = None
+    version: str | None = None
 
 
 class Transfer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -40,6 +40,7 @@ from ticket_handoff.domain.facts import (
     Fact,
     ReplyGiven,
     RoutedSeen,
+    TermsChanged,
     TicketSeen,
 )
 from ticket_handoff.domain.ledger import (
@@ -112,7 +113,19 @@ def decide(ledger: Ledger, texts: Texts, fact: Fact, book: Book) -> Decision:
             course.clock(fact)
         case ReplyGiven():
             course.reply(fact)
+        case TermsChanged():
+            course.terms_changed(fact)
     return course.decision
+
+
+def exposed(ledger: Ledger, book: Book, at: datetime) -> list[str]:
+    """Fields that the package of the open offer could show, and that its receiver's contract does not allow at `at`."""
+    offer = ledger.transfer.offer if ledger.transfer is not None else None
+    terms = book.in_force(at)
+    if offer is None or offer.version is None or offer.version == terms.version:
+        return []
+    before, now = book.version(offer.version).fields(offer.principal), terms.fields(offer.principal)
+    return [] if before is None or now is None else sorted(before - now)
 
 
 class _Course:
@@ -226,6 +239,26 @@ class _Course:
             key: Answered(transfer_id=transfer, action=reply.action, attempt=attempt, status=status),
         }
         self._answer(transfer, status, attempt)
+
+    def terms_changed(self, changed: TermsChanged) -> None:
+        """An offer that shows a partner more than its contract now allows is withdrawn, and asked for anew."""
+        self._at(changed.at)
+        transfer, fields = self.ledger.transfer, exposed(self.ledger, self.book, self.at)
+        if transfer is None or transfer.offer is None or not fields:
+            return
+        self._withdraw(
+            f"the contract of {transfer.offer.principal} no longer allows {', '.join(fields)}: it is offered again "
+            "without; what was read until now cannot be unread",
+            exposed=fields,
+        )
+        self._request(
+            transfer.cause,
+            asks=True,
+            target_group=transfer.target_group,
+            requested_by=transfer.requested_by,
+            reason=transfer.question,
+            tried=transfer.tried,
+        )
 
     # -- what the router says
 
@@ -341,6 +374,13 @@ class _Course:
         offer = None if transfer is None or transfer.id != reply.transfer_id else transfer.offer
         if transfer is None or offer is None or offer.principal != given.principal:
             raise self._refusal(reply, given.principal)
+        fields = exposed(self.ledger, self.book, self.at)
+        if fields:
+            raise Refused(
+                "conflict",
+                f"your contract no longer allows {', '.join(fields)}: the offer is being withdrawn, and made again",
+                "withdrawn",
+            )
         if reply.attempt is not None and reply.attempt != transfer.attempt:
             raise Refused(
                 "conflict",
@@ -633,6 +673,7 @@ class _Course:
             principal=self.terms.principal(destination.queue),
             digest=package.digest,
             acknowledge_by=self.at + timedelta(seconds=seconds),
+            version=self.terms.version,
         )
         self._check(transfer, "offered")
         transfer = replace(transfer, offer=offer)
@@ -739,7 +780,7 @@ class _Course:
             self.ledger.moved += 1
         self._own(owner, offer.role, kind, queue=offer.queue, transfer_id=transfer.id)
 
-    def _withdraw(self, reason: str, lacking: list[str] | None = None) -> None:
+    def _withdraw(self, reason: str, lacking: list[str] | None = None, exposed: list[str] | None = None) -> None:
         """Ends the open transfer, if there is one; the sender stays the owner."""
         transfer = self.ledger.transfer
         if transfer is None:
@@ -753,6 +794,7 @@ class _Course:
             queue=queue,
             reason=reason,
             lacking=lacking or [],
+            exposed=exposed or [],
         )
         if transfer.offer is not None:
             self._close(transfer, "withdrawn", reason)

@@ -50,8 +50,11 @@ class Terms:
         return INTERNAL if found is None or found.partner is None else found.partner
 
     def fields(self, principal: str) -> frozenset[str] | None:
-        """The fields that a principal may see; None: all of them."""
-        return None if principal == INTERNAL else frozenset(self.agreement.partners[principal].fields)
+        """The fields that a principal may see; None: all of them. Who has no contract sees none."""
+        if principal == INTERNAL:
+            return None
+        partner = self.agreement.partners.get(principal)
+        return frozenset() if partner is None else frozenset(partner.fields)
 
     def member(self, role: str, *draw: str | int) -> str:
         """Who of a role's people has it now: drawn by a digest, so that the turn needs no state and every replay
