@@ -18,6 +18,9 @@ DLT = "kafka_dlt-"
 ONLY_FOR_GROUP = "relaydesk-only-for-group"
 """Header of a replayed dead letter: every other consumer group passes it by."""
 
+FAILED_PATH = DLT + "failed-path"
+"""Header of a dead letter: where in the message it failed, when that is one place."""
+
 Outcome = Literal["handled", "dead_letter", "not_for_us"]
 
 _OTHERS_WRITE = (topics.INBOUND, topics.REPLIES, topics.FEEDBACK)
@@ -171,6 +174,8 @@ def dead_letter(arrived: Arrived, topic: str, group: str, reason: Exception) -> 
         (DLT + "exception-fqcn", f"{type(reason).__module__}.{type(reason).__qualname__}".encode()),
         (DLT + "exception-message", str(reason)[:_REASON_AT_MOST].encode()),
     ]
+    if isinstance(reason, Poison) and reason.path is not None:
+        headers.append((FAILED_PATH, reason.path[:_REASON_AT_MOST].encode()))
     return Message(topics.dead_letter(topic), arrived.key, arrived.value, headers, arrived.partition)
 
 

@@ -39,12 +39,14 @@ REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 class Poison(Exception):
     """This message can never be handled: it becomes a dead letter with this reason, and the next one goes on.
 
-    The reason says what is wrong, where and how to mend it, and holds no text of the ticket. kind: of the reason.
+    The reason says what is wrong, where and how to mend it, and holds no text of the ticket. kind: of the reason. path:
+    where in the message, when it is one place.
     """
 
-    def __init__(self, reason: str, kind: Reason = "refused") -> None:
+    def __init__(self, reason: str, kind: Reason = "refused", path: str | None = None) -> None:
         super().__init__(reason)
         self.kind: Reason = kind
+        self.path = path
 
 
 class Transient(Exception):

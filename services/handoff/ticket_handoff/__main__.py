@@ -76,12 +76,13 @@ def serve(_: argparse.Namespace) -> int:
     # The other commands need neither a broker's client nor a web server.
     from fastapi import FastAPI
 
-    from ticket_handoff.adapters.access import Access
+    from ticket_handoff.adapters.access import Access, operator_of
     from ticket_handoff.adapters.engine import LedgerLoop, Replies
     from ticket_handoff.adapters.http import install
     from ticket_handoff.adapters.inquiries import Inquiries
     from ticket_handoff.desk.app import Desk
     from ticket_handoff.desk.signing_in import SignIn, session_secret
+    from ticket_runtime import dead_letters_http
     from ticket_runtime.agreements import Agreements
     from ticket_runtime.clock import Clock
     from ticket_runtime.context import LiveView, TaskContext
@@ -138,6 +139,7 @@ def serve(_: argparse.Namespace) -> int:
         install(app, access, replies, lambda: inquiries, now)
         desks[:] = [Desk(asking, inquiries, replies, book, now, sign_in, secret)]
         desks[0].install(app)
+        dead_letters_http.install(app, operator_of(access), settings.bootstrap, settings.topic_prefix)
 
     spec = ServiceSpec(
         name="handoff",

@@ -82,7 +82,7 @@ class IntakeWork:
             else:
                 self._key(record, out)
         except NotUnderstood as error:
-            raise Poison(f"{error.path}: {error.why}", "unreadable") from error
+            raise Poison(f"{error.path}: {error.why}", "unreadable", error.path) from error
 
     def fire(self, now: datetime, out: Outputs) -> None:
         """Nothing is ever due: intake keeps no timer."""

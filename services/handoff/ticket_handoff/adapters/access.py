@@ -109,6 +109,17 @@ def caller_of(access: Access) -> Callable[..., Awaitable[Caller]]:
     return admit
 
 
+def operator_of(access: Access) -> Callable[..., Awaitable[str]]:
+    """What a route for the desk's own people alone depends on to know who asks."""
+
+    async def admit(caller: Caller = Depends(caller_of(access))) -> str:  # noqa: B008 - FastAPI's way
+        if not caller.inside:
+            raise Problem(404, "there is no such page")
+        return caller.actor
+
+    return admit
+
+
 def _rate(text: str) -> RateLimitItem:
     try:
         return parse(text)
