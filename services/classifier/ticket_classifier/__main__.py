@@ -16,7 +16,7 @@ from rich.console import Console
 from ticket_classifier.adapters.labelled import LabelledError
 from ticket_classifier.adapters.models import Models, read_model
 from ticket_classifier.adapters.recorded import Recorded, broker, directory
-from ticket_classifier.adapters.tickets import TicketsError, read_tickets
+from ticket_classifier.adapters.tickets import DEFAULT_AGREEMENT, TicketsError, default_agreement, read_tickets
 from ticket_classifier.commands import modelling
 from ticket_classifier.domain.again import differences
 from ticket_classifier.domain.decide import asked_of, classified, decide
@@ -32,7 +32,6 @@ from ticket_contracts.cloudevents import ce_id
 _SHOWN = 20
 """Differences that `redecide` prints."""
 _MODELS = Path(os.environ["RELAYDESK_MODELS"]) if os.environ.get("RELAYDESK_MODELS") else None
-_DEFAULT_AGREEMENT = Path("deploy/agreements/default.yaml")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         "--agreement",
         type=Path,
         metavar="YAML",
-        help=f"the agreement to decide by (default: {_DEFAULT_AGREEMENT} here or above)",
+        help=f"the agreement to decide by (default: {DEFAULT_AGREEMENT} here or above)",
     )
     classify.add_argument(
         "--model", type=Path, metavar="DIR", help="ask this text model too, as if the agreement named it"
@@ -140,7 +139,7 @@ def _serve(_: argparse.Namespace) -> int:
 def _classify(options: argparse.Namespace) -> int:
     content = sys.stdin.buffer.read() if options.file == "-" else Path(options.file).read_bytes()
     tickets = read_tickets(content, "standard input" if options.file == "-" else options.file)
-    path = options.agreement or _default_agreement()
+    path = options.agreement or default_agreement()
     agreement = read_agreement(path.read_text(encoding="utf-8"), str(path))
     policy = Policy(digest(agreement), agreement)
     model = None if options.model is None else read_model(options.model)[0]
@@ -161,13 +160,6 @@ def _classify(options: argparse.Namespace) -> int:
         else:
             console.print(explanation(ticket, event, agreement, policy.titles))
     return 0
-
-
-def _default_agreement() -> Path:
-    for above in (Path.cwd(), *Path.cwd().parents):
-        if (above / _DEFAULT_AGREEMENT).is_file():
-            return above / _DEFAULT_AGREEMENT
-    raise FileNotFoundError(f"no {_DEFAULT_AGREEMENT} here or above; name an agreement with --agreement YAML")
 
 
 def _redecide(options: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ from ticket_contracts.agreement.problems import dotted
 from ticket_contracts.agreement.reading import read_agreement
 
 _DEFAULT = Path(__file__).parents[3] / "deploy" / "agreements" / "default.yaml"
+_NEXT_RULE = f"classification.rules[{len(read_agreement(_DEFAULT.read_text(), 'default').classification.rules)}]"
 Change = Callable[[dict[str, Any]], object]
 
 
@@ -140,8 +141,8 @@ def first_rule(name: str, **when: object) -> Change:
          "classification.rules[0].text.any[0]", "no letter"),
         (put("classification", "rules", 0, "text", value={}), "classification.rules[0].text", "no word"),
         (append("classification", "rules", value={"name": "x", "text": {"any": ["y"]}}),
-         "classification.rules[50]", "nothing"),
-        (append("classification", "rules", value={"name": "x", "tier": 1}), "classification.rules[50]", "every ticket"),
+         _NEXT_RULE, "nothing"),
+        (append("classification", "rules", value={"name": "x", "tier": 1}), _NEXT_RULE, "every ticket"),
         (put("classification", "authoritative", "remedy", value=[]), "classification.authoritative.remedy",
          "no source"),
         (put("classification", "category_map", "X", value="x"), "classification.category_map.X", "no category"),

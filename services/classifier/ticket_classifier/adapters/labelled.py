@@ -7,7 +7,7 @@ import gzip
 import hashlib
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,17 +19,19 @@ class LabelledError(ValueError):
 
 
 class Labelled(NamedTuple):
-    """A ticket each. unlabelled: rows without a label, which were left out. sha256: of the file as it was."""
+    """A ticket each. more: the further columns that were asked for. unlabelled: rows without a label, which were left
+    out. sha256: of the file as it was."""
 
     texts: list[str]
     labels: list[str]
+    more: dict[str, list[str]]
     unlabelled: int
     sha256: str
 
 
-def read_labelled(path: Path, text: str, label: str) -> Labelled:
-    """text, label: names of columns, or of fields of each object. Raises LabelledError, and OSError when the file is
-    not there."""
+def read_labelled(path: Path, text: str, label: str, more: Sequence[str] = ()) -> Labelled:
+    """text, label, more: names of columns, or of fields of each object. Raises LabelledError, and OSError when the file
+    is not there."""
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     if content.startswith(b"\x1f\x8b"):
@@ -44,22 +46,26 @@ def read_labelled(path: Path, text: str, label: str) -> Labelled:
         raise LabelledError(f"{path}:{line}: not UTF-8 ({error.reason}): save the file as UTF-8") from None
     if text == label:
         raise LabelledError(f"text and label are both {text!r}: name two columns")
-    rows = _objects(said, path, text, label) if said.lstrip().startswith("{") else _columns(said, path, text, label)
+    wanted = (text, label, *more)
+    rows = _objects(said, path, wanted) if said.lstrip().startswith("{") else _columns(said, path, wanted)
     texts, labels, unlabelled = [], [], 0
-    for written, called in rows:
+    others: dict[str, list[str]] = {name: [] for name in more}
+    for written, called, *rest in rows:
         if called := called.strip():
             texts.append(written)
             labels.append(called)
+            for name, value in zip(more, rest, strict=True):
+                others[name].append(value)
         else:
             unlabelled += 1
     if not texts:
         raise LabelledError(
             f"{path} holds no ticket with a label in {label!r}" + (" (it is empty)" if not said else "")
         )
-    return Labelled(texts, labels, unlabelled, digest)
+    return Labelled(texts, labels, others, unlabelled, digest)
 
 
-def _columns(said: str, path: Path, text: str, label: str) -> Iterator[tuple[str, str]]:
+def _columns(said: str, path: Path, names: Sequence[str]) -> Iterator[list[str]]:
     csv.field_size_limit(2**31 - 1)
     first = said.partition("\n")[0]
     separator = max(",;\t", key=first.count)
@@ -67,7 +73,7 @@ def _columns(said: str, path: Path, text: str, label: str) -> Iterator[tuple[str
     try:
         header = [name.strip() for name in next(rows, [])]
         places = []
-        for wanted in (text, label):
+        for wanted in names:
             if (found := header.count(wanted)) != 1:
                 raise LabelledError(
                     f"{path}:1: {f'{found} columns are' if found else 'no column is'} called {wanted!r}; "
@@ -82,12 +88,13 @@ def _columns(said: str, path: Path, text: str, label: str) -> Iterator[tuple[str
                     f"{path}:{rows.line_num}: {len(row)} fields, the header has {len(header)}: "
                     'put a text that holds separators or line breaks in quotes ("…")'
                 )
-            yield row[places[0]], row[places[1]]
+            yield [row[place] for place in places]
     except csv.Error as error:
         raise LabelledError(f"{path}:{rows.line_num}: not CSV: {error}") from None
 
 
-def _objects(said: str, path: Path, text: str, label: str) -> Iterator[tuple[str, str]]:
+def _objects(said: str, path: Path, names: Sequence[str]) -> Iterator[list[str]]:
+    text = names[0]
     for number, line in enumerate(said.split("\n"), 1):
         if not line.strip():
             continue
@@ -99,7 +106,7 @@ def _objects(said: str, path: Path, text: str, label: str) -> Iterator[tuple[str
             raise LabelledError(f"{path}:{number}: not an object; write one object a line")
         if text not in row:
             raise LabelledError(f"{path}:{number}: no field {text!r}; it has {', '.join(map(repr, row)) or 'none'}")
-        yield _word(row, text, path, number), _word(row, label, path, number)
+        yield [_word(row, name, path, number) for name in names]
 
 
 def _word(row: dict[str, Any], field: str, path: Path, number: int) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from ticket_contracts.tickets import TicketNormalized
 
+DEFAULT_AGREEMENT = Path("deploy/agreements/default.yaml")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -62,3 +64,16 @@ def _ticket(said: Any, name: str, line: int) -> TicketNormalized:
         return msgspec.convert(given, TicketNormalized, strict=False)
     except msgspec.ValidationError as error:
         raise TicketsError(f"{name}:{line}: not a ticket: {error}") from None
+
+
+def plain_ticket(title: str, text: str) -> TicketNormalized:
+    """A ticket of which nothing else is known."""
+    return _ticket({"title": title, "text": text}, "plain", 1)
+
+
+def default_agreement() -> Path:
+    """The default agreement here or above. Raises FileNotFoundError."""
+    for above in (Path.cwd(), *Path.cwd().parents):
+        if (above / DEFAULT_AGREEMENT).is_file():
+            return above / DEFAULT_AGREEMENT
+    raise FileNotFoundError(f"no {DEFAULT_AGREEMENT} here or above; name an agreement with --agreement YAML")

@@ -7,20 +7,30 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
 from ticket_classifier.adapters.labelled import Labelled, LabelledError, read_labelled
+from ticket_classifier.adapters.models import Source, read_model, write_model
+from ticket_classifier.adapters.tickets import default_agreement, plain_ticket
+from ticket_classifier.domain.decide import asked_of, decide
 from ticket_classifier.domain.figures import Figures, confusion, figures
+from ticket_classifier.domain.policy import Policy
 from ticket_classifier.domain.words import fold
+from ticket_contracts.agreement import digest
+from ticket_contracts.agreement.reading import read_agreement
 
 _BATCH = 1_000
 _FEWEST = 10
 """Tickets of a label: with fewer nothing can be said about how well it is told."""
 _CONFUSED = 6
+_WORST = 10
+_SHOWN = 90
+NOBODY = "-"
+"""The label of a ticket that nobody could tell: to leave it to people is right."""
 
 
 def add_commands(commands: Any) -> None:
@@ -37,14 +47,18 @@ def add_commands(commands: Any) -> None:
 
     evaluate = commands.add_parser(
         "evaluate",
-        help="ask a model about labelled tickets and compare",
+        help="ask a model, or the rules, about labelled tickets and compare",
         description="Asks a model about every ticket. Prints what it confuses, accuracy over coverage, and as the last "
         "line JSON: n, accuracy, macro_f1, ece, coverage, abstained. Accuracy and macro-F1 are of the best label of "
         "every ticket, abstained or not; `abstained` counts the tickets that would be left to the rules and to people. "
-        "Labels that the model does not know count as wrong.",
+        "Labels that the model does not know count as wrong. Without --model the agreement's rules are asked; there "
+        "the label - is a ticket that should be left to people.",
     )
-    evaluate.add_argument("--model", type=Path, required=True, metavar="DIR")
+    evaluate.add_argument("--model", type=Path, metavar="DIR", help="the model; absent: the agreement's rules")
+    evaluate.add_argument("--agreement", type=Path, metavar="YAML", help="whose rules (default: the default agreement)")
     _labelled(evaluate)
+    evaluate.add_argument("--title", metavar="COLUMN", help="the column of the tickets' titles, where they have one")
+    evaluate.add_argument("--by", metavar="COLUMN", help="a column by whose values the figures are shown too")
     evaluate.set_defaults(run=_evaluate)
 
 
@@ -57,8 +71,8 @@ def _labelled(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print nothing but the last line's JSON")
 
 
-def _read(options: argparse.Namespace) -> Labelled:
-    found = read_labelled(options.input, options.text, options.label)
+def _read(options: argparse.Namespace, more: list[str]) -> Labelled:
+    found = read_labelled(options.input, options.text, options.label, more)
     if found.unlabelled:
         print(f"{options.input}: {found.unlabelled} rows without a label are left out", file=sys.stderr)
     return found
@@ -70,9 +84,7 @@ def _train(options: argparse.Namespace) -> int:
     except ImportError as error:
         print(f"training needs scikit-learn ({error}): pip install 'relaydesk-classifier[train]'", file=sys.stderr)
         return 2
-    from ticket_classifier.adapters.models import Source, write_model
-
-    found = _read(options)
+    found = _read(options, [])
     _refuse_labels(found.labels, options)
     began = time.perf_counter()
     source = Source(options.input.name, found.sha256, options.text, options.label, len(found.texts))
@@ -124,11 +136,42 @@ def _refuse_labels(labels: list[str], options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from ticket_classifier.adapters.models import read_model
+    more = [name for name in (options.title, options.by) if name is not None]
+    found = _read(options, more)
+    titles = found.more[options.title] if options.title else [""] * len(found.texts)
+    tickets = list(zip(titles, found.texts, strict=True))
+    if options.model is None:
+        path = options.agreement or default_agreement()
+        judged = _by_rules(tickets, path)
+        who = path.name
+    else:
+        judged = _by_model(tickets, found.labels, options.model)
+        who = str(options.model)
+    held = _figures(found.labels, judged)
+    if not options.json:
+        console = Console(highlight=False)
+        console.print(_figures_table(held, f"{who} on {options.input.name}"))
+        if options.by:
+            console.print(_by(found.more[options.by], found.labels, judged, options.by))
+        console.print(_curve(held))
+        console.print(_confused(found.labels, judged.said))
+        console.print(_worst(tickets, found.labels, judged))
+    print(msgspec.json.encode(held).decode())
+    return 0
 
-    model, _ = read_model(options.model)
-    found = _read(options)
-    unknown = Counter(label for label in found.labels if label not in model.labels)
+
+class _Judged(NamedTuple):
+    """A ticket each. why: the words that led there."""
+
+    said: list[str]
+    confidence: list[float]
+    abstains: list[bool]
+    why: list[str]
+
+
+def _by_model(tickets: list[tuple[str, str]], labels: list[str], directory: Path) -> _Judged:
+    model, _ = read_model(directory)
+    unknown = Counter(label for label in labels if label not in model.labels)
     if unknown:
         print(
             f"{unknown.total()} tickets have labels that the model does not know, so count as wrong: "
@@ -136,21 +179,67 @@ def _evaluate(options: argparse.Namespace) -> int:
             f"{' …' if len(unknown) > 5 else ''}",
             file=sys.stderr,
         )
-    opinions = []
-    for first in range(0, len(found.texts), _BATCH):
-        opinions += model.judge([("", text) for text in found.texts[first : first + _BATCH]])
+    judged = _Judged([], [], [], [])
     below = model.thresholds.confidence
-    said = [opinion.label for opinion in opinions]
-    held = figures(
-        found.labels, said, [opinion.confidence for opinion in opinions], [one.abstains(below) for one in opinions]
-    )
-    if not options.json:
-        console = Console(highlight=False)
-        console.print(_figures_table(held, f"{options.model} on {options.input.name}"))
-        console.print(_curve(held))
-        console.print(_confused(found.labels, said))
-    print(msgspec.json.encode(held).decode())
-    return 0
+    for first in range(0, len(tickets), _BATCH):
+        for opinion in model.judge(tickets[first : first + _BATCH]):
+            judged.said.append(opinion.label)
+            judged.confidence.append(opinion.confidence)
+            judged.abstains.append(opinion.abstains(below))
+            judged.why.append(", ".join(term for term, weight in opinion.terms.items() if weight > 0))
+    return judged
+
+
+def _by_rules(tickets: list[tuple[str, str]], path: Path) -> _Judged:
+    """By the agreement's rules alone. What they leave to people is said to be `-`."""
+    agreement = read_agreement(path.read_text(encoding="utf-8"), str(path))
+    policy = Policy(digest(agreement), agreement)
+    judged = _Judged([], [], [], [])
+    for title, text in tickets:
+        verdict = decide(asked_of(plain_ticket(title, text)), [], policy)
+        category = verdict.outcome.category
+        judged.said.append(NOBODY if verdict.outcome.abstained or category is None else category)
+        judged.confidence.append(verdict.confidence)
+        judged.abstains.append(verdict.outcome.abstained)
+        why = [term for judgement in verdict.evidence if judgement.field == "category" for term in judgement.terms]
+        judged.why.append(", ".join(why))
+    return judged
+
+
+def _figures(labels: list[str], judged: _Judged) -> Figures:
+    return figures(labels, judged.said, judged.confidence, judged.abstains)
+
+
+def _by(values: list[str], labels: list[str], judged: _Judged, name: str) -> Table:
+    table = Table(title=f"\nBy {name}", title_justify="left", header_style="dim", box=None)
+    for heading in (name, "tickets", "right", "left to people", "wrong"):
+        table.add_column(heading, justify="left" if heading == name else "right")
+    for value in sorted(set(values)):
+        mine = [place for place, found in enumerate(values) if found == value]
+        right = sum(judged.said[place] == labels[place] for place in mine)
+        left = sum(judged.abstains[place] and judged.said[place] != labels[place] for place in mine)
+        shares = (f"{count / len(mine):.1%}" for count in (right, left, len(mine) - right - left))
+        table.add_row(value, f"{len(mine):,}", *shares)
+    return table
+
+
+def _worst(tickets: list[tuple[str, str]], labels: list[str], judged: _Judged) -> Table:
+    """The surest of the wrong ones first."""
+    table = Table(title=f"\nThe {_WORST} worst mistakes", title_justify="left", header_style="dim", box=None)
+    for heading in ("is", "said to be", "sure", "because of", "ticket"):
+        table.add_column(heading, justify="right" if heading == "sure" else "left", overflow="fold")
+    wrong = [place for place, label in enumerate(labels) if judged.said[place] != label]
+    for place in sorted(wrong, key=lambda place: (judged.abstains[place], -judged.confidence[place]))[:_WORST]:
+        said = f"({judged.said[place]})" if judged.abstains[place] else judged.said[place]
+        shown = " ".join(" ".join(tickets[place]).split())
+        table.add_row(
+            labels[place],
+            said,
+            f"{judged.confidence[place]:.0%}",
+            judged.why[place][:_SHOWN],
+            shown[:_SHOWN] + (" …" if len(shown) > _SHOWN else ""),
+        )
+    return table
 
 
 def _figures_table(held: Figures, title: str) -> Table:

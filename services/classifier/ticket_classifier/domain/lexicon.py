@@ -12,7 +12,23 @@ from ticket_classifier.domain.words import BREAK, Part, fold, split
 _REMEMBERED: Final = 50_000
 
 _NEGATORS: Final = frozenset(
-    {"not", "no", "never", "without", "isn", "aren", "wasn", "nicht", "ohne", "pas", "sans", "sin", "nunca", "ni"}
+    {
+        "not",
+        "no",
+        "never",
+        "without",
+        "isn",
+        "aren",
+        "wasn",
+        "nothing",
+        "nicht",
+        "nichts",
+        "ohne",
+        "pas",
+        "sans",
+        "rien",
+    }
+    | {"sin", "nunca", "ni", "nada"}
 )
 _NEGATORS_BEGIN: Final = ("kein",)
 _REACH: Final = 2
@@ -28,16 +44,41 @@ _ABOUT_SOMETHING_ELSE: Final = frozenset(
     for phrase in (
         *(
             "nothing to do with",
-            "nothing to do with the",
-            "nothing to do with my",
             "not related to",
-            "not related to the",
+            "unrelated to",
+            "not a problem with",
+            "no problem with",
+            "not about",
+            "instead of",
+            "rather than",
+            "not a",
+            "not an",
+            "not the",
         ),
-        *("unrelated to", "unrelated to the", "not a", "not an", "not the", "instead of", "instead of the"),
-        *("nichts mit", "nichts mit dem", "nichts mit der", "kein problem mit", "nicht am", "nicht an der", "statt"),
-        *("rien a voir avec", "rien a voir avec le", "rien a voir avec la", "pas un probleme de", "au lieu de"),
-        *("nada que ver con", "nada que ver con el", "nada que ver con la", "no es un problema de", "en lugar de"),
+        *("nichts mit", "kein problem mit", "nicht am", "nicht an", "liegt nicht an", "statt", "anstatt", "nicht um"),
+        *("rien a voir avec", "pas un probleme de", "pas un probleme avec", "pas lie a", "au lieu de", "plutot que"),
+        *("nada que ver con", "no es un problema de", "no es problema de", "en lugar de", "en vez de"),
     )
+)
+_ARTICLES: Final = frozenset(
+    {
+        "the",
+        "my",
+        "our",
+        "a",
+        "an",
+        "dem",
+        "der",
+        "den",
+        "das",
+        "die",
+        "meinem",
+        "meiner",
+        "unserem",
+        "unserer",
+        "einem",
+    }
+    | {"le", "la", "les", "l", "mon", "ma", "notre", "un", "une", "el", "los", "las", "mi", "nuestra", "nuestro", "una"}
 )
 _LONGEST_DENIAL: Final = max(map(len, _ABOUT_SOMETHING_ELSE))
 
@@ -54,6 +95,30 @@ _BETWEEN: Final = frozenset(
     | {"de", "nos", "mes", "d", "autres", "nuestros", "nuestras", "otros", "otras", "mas"}
 )
 _LONGEST_NUMBER: Final = 5
+# Written out, as small numbers mostly are.
+_NUMBERS: Final = {
+    word: number
+    for number, words in {
+        2: "two deux dos zwei both beide",
+        3: "three trois tres drei",
+        4: "four quatre cuatro vier",
+        5: "five cinq cinco funf",
+        6: "six seis sechs",
+        7: "seven sept siete sieben",
+        8: "eight huit ocho acht",
+        9: "nine neuf nueve neun",
+        10: "ten dix diez zehn",
+        12: "twelve douze doce zwolf dozen",
+        15: "fifteen quinze quince funfzehn",
+        20: "twenty vingt veinte zwanzig",
+        30: "thirty trente treinta dreissig",
+        50: "fifty cinquante cincuenta funfzig",
+        100: "hundred hundert cent cien",
+    }.items()
+    for word in words.split()
+}
+_ANY_NUMBER: Final = "anynumber"
+"""What `#` is while a term is split into words."""
 
 
 class Hit(msgspec.Struct):
@@ -81,7 +146,8 @@ class _Entry(NamedTuple):
 
 
 class Lexicon:
-    """Terms, numbered as they come. A term is a word or a phrase; `*` ends a stem."""
+    """Terms, numbered as they come. A term is a word or a phrase; `*` ends a stem, `#` within a phrase is any
+    number."""
 
     def __init__(self) -> None:
         self.terms: list[str] = []
@@ -95,7 +161,11 @@ class Lexicon:
         """The number of a term; the same for the same words."""
         folded = fold(term.strip())
         is_stem = folded.endswith("*")
-        words = [word for word in split(folded.rstrip("*")) if word != BREAK]
+        words = [
+            "#" if word == _ANY_NUMBER else word
+            for word in split(folded.rstrip("*").replace("#", _ANY_NUMBER))
+            if word != BREAK
+        ]
         if is_stem:
             words[-1] += "*"
         key = " ".join(words)
@@ -132,7 +202,7 @@ class Lexicon:
                         hit.best = weight
                     if weight > hit.firm and not _is_negated(words, place):
                         hit.firm = weight
-                if word.isdecimal() and (count := _people(words, place)) > people:
+                if (word.isdecimal() or word in _NUMBERS) and (count := _people(words, place)) > people:
                     people, people_weight = count, weight
         return Found(hits, people, people_weight)
 
@@ -153,7 +223,10 @@ def _follows(words: Sequence[str], place: int, rest: tuple[str, ...]) -> bool:
         return False
     for offset, wanted in enumerate(rest):
         word = words[place + offset]
-        if word != wanted and not (wanted.endswith("*") and word.startswith(wanted[:-1])):
+        if wanted == "#":
+            if not word.isdecimal():
+                return False
+        elif word != wanted and not (wanted.endswith("*") and word.startswith(wanted[:-1])):
             return False
     return True
 
@@ -169,6 +242,13 @@ def _is_negated(words: Sequence[str], place: int) -> bool:
 
 
 def _is_about_something_else(words: Sequence[str], place: int) -> bool:
+    """An article may stand between: `nothing to do with the VPN`."""
+    if place and words[place - 1] in _ARTICLES and _is_denied(words, place - 1):
+        return True
+    return _is_denied(words, place)
+
+
+def _is_denied(words: Sequence[str], place: int) -> bool:
     return any(
         tuple(words[place - length : place]) in _ABOUT_SOMETHING_ELSE
         for length in range(1, min(_LONGEST_DENIAL, place) + 1)
@@ -177,11 +257,11 @@ def _is_about_something_else(words: Sequence[str], place: int) -> bool:
 
 def _people(words: Sequence[str], place: int) -> int:
     """`20 users`, `20 of our remote colleagues`: the number, else 0."""
-    if len(words[place]) > _LONGEST_NUMBER:
+    if len(words[place]) > _LONGEST_NUMBER and words[place] not in _NUMBERS:
         return 0
     for word in words[place + 1 : place + 5]:
         if word in _PEOPLE:
-            return int(words[place])
+            return _NUMBERS.get(words[place]) or int(words[place])
         if word not in _BETWEEN:
             return 0
     return 0
