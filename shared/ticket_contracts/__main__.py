@@ -197,7 +197,8 @@ def _coverage(agreement: Agreement, gaps: list[Gap], begin: datetime, until: dat
         first = gap.first.astimezone(begin.tzinfo)
         often = f"{gap.times} times from {first:%Y-%m-%d}" if gap.times > 1 else f"{first:%Y-%m-%d}"
         lines.append(
-            f"  tier {gap.tier}  {_WEEKDAYS[gap.weekday]} {gap.clock:<21} {often:<25} {gap.seconds / 3600:6g} h  "
+            f"  tier {','.join(map(str, gap.tiers)):<7} {_WEEKDAYS[gap.weekday]} {gap.clock:<24} {often:<25} "
+            f"{gap.seconds / 3600:6g} h  "
             f"{whom(agreement, gap.gaps)}"
         )
     if len(gaps) > _SHOWN_GAPS:

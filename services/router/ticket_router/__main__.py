@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import msgspec
+from aiokafka.errors import KafkaError
 
 from ticket_contracts import topics
 from ticket_contracts.agreement.coverage import coverage, gap_spans, home_calendar, whom
@@ -41,9 +43,14 @@ _SHOWN = 20
 def main(arguments: Sequence[str] | None = None) -> int:
     """0: done; 1: something differs, or the agreement cannot be used; 2: wrong usage, a file or broker is not there."""
     options = _parser().parse_args(arguments)
+    if options.command != "serve":
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it has to say arrives here as an exception
     try:
         code: int = options.run(options)
         return code
+    except KafkaError as error:
+        print(f"no answer from the broker at {options.bootstrap} ({error}); is the desk running?", file=sys.stderr)
+        return 2
     except AgreementError as error:
         print(error, file=sys.stderr)
         return 1

@@ -150,10 +150,10 @@ class _Asked:
         queues: Counter[str] = Counter()
         gaps: dict[str, list[str]] = {}
         for category, priority, facts, rules in self._tickets(tier):
-            queue = self._queue(facts, rules, at)
-            if queue is None:
+            duty = self._agreement.routing.duty_queue
+            queue = self._queue(facts, rules, at) or duty
+            if queue == duty:  # by a rule that names it, too
                 gaps.setdefault(category, []).append(priority)
-                queue = self._agreement.routing.duty_queue
             queues[queue] += 1
         return tuple(sorted(queues.items())), tuple((category, " ".join(which)) for category, which in gaps.items())
 
@@ -251,10 +251,11 @@ def gap_spans(stretches: Iterable[Stretch]) -> list[GapSpan]:
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """A span of the week in which only the duty owner is there, as often as it comes. weekday: 0 is Monday; clock:
-    `11:00-17:00`, local. first: the first time. gaps: as a stretch's."""
+    """A span of the week in which only the duty owner is there, as often as it comes. tiers: for which it is the same.
+    weekday: 0 is Monday; clock: `11:00-17:00`, local. seconds: in all, of one tier. first: the first time. gaps: as a
+    stretch's."""
 
-    tier: int
+    tiers: tuple[int, ...]
     weekday: int
     clock: str
     times: int
@@ -264,31 +265,27 @@ class Gap(msgspec.Struct, frozen=True):
 
 
 def gaps_of(stretches: list[Stretch], zone: dt.tzinfo) -> list[Gap]:
-    """The gaps by tier, those that last longest in all first."""
-    found: dict[tuple[object, ...], list[GapSpan]] = {}
-    for stretch in gap_spans(stretches):
-        begin, until = stretch.begin.astimezone(zone), stretch.until.astimezone(zone)
-        days = (until.date() - begin.date()).days
-        later = "" if days == 0 else " next day" if days == 1 else f" {days} days later"
-        clock = (
-            f"{begin:%H:%M}-{until:%H:%M}{later}"
-            if (days, f"{until:%H:%M}") != (1, "00:00")
-            else (f"{begin:%H:%M}-24:00")
-        )
-        found.setdefault((stretch.tier, begin.weekday(), clock, stretch.gaps), []).append(stretch)
-    gaps = [
-        Gap(
-            same[0].tier,
-            same[0].begin.astimezone(zone).weekday(),
-            str(clock),
-            len(same),
-            sum(int((s.until - s.begin).total_seconds()) for s in same),
-            same[0].begin,
-            same[0].gaps,
-        )
-        for (_, _, clock, _), same in found.items()
-    ]
-    return sorted(gaps, key=lambda gap: (gap.tier, -gap.seconds, gap.first))
+    """The gaps as the week has them, those that last longest in all first."""
+    spans: dict[tuple[int, int, str, tuple[tuple[str, str], ...]], list[GapSpan]] = {}
+    for span in gap_spans(stretches):
+        begin, until = span.begin.astimezone(zone), span.until.astimezone(zone)
+        spans.setdefault((span.tier, begin.weekday(), _clock(begin, until), span.gaps), []).append(span)
+    tiers: dict[tuple[object, ...], list[int]] = {}
+    found: dict[tuple[object, ...], Gap] = {}
+    for (tier, weekday, clock, gaps), same in spans.items():
+        lasted = sum(int((s.until - s.begin).total_seconds()) for s in same)
+        key = (weekday, clock, gaps, len(same), lasted, same[0].begin)
+        tiers.setdefault(key, []).append(tier)
+        found[key] = Gap(tuple(tiers[key]), weekday, clock, len(same), lasted, same[0].begin, gaps)
+    return sorted(found.values(), key=lambda gap: (-gap.seconds, gap.first, gap.tiers))
+
+
+def _clock(begin: dt.datetime, until: dt.datetime) -> str:
+    days = (until.date() - begin.date()).days
+    if days == 1 and (until.hour, until.minute) == (0, 0):
+        return f"{begin:%H:%M}-24:00"
+    later = "" if days == 0 else " next day" if days == 1 else f" {days} days later"
+    return f"{begin:%H:%M}-{until:%H:%M}{later}"
 
 
 def whom(agreement: Agreement, gaps: Iterable[tuple[str, str]]) -> str:

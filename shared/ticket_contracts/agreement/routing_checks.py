@@ -95,12 +95,12 @@ def residency_findings(agreement: Agreement) -> Iterator[Finding]:
                 )
     for name, partner in agreement.partners.items():
         for index, region in enumerate(partner.regions):
-            if agreement.residency and region not in asked:
-                near = difflib.get_close_matches(region, sorted(asked), 1)
+            near = difflib.get_close_matches(region, sorted(asked), 1)
+            if near and region not in asked:  # else data simply is not to be seen there
                 yield Finding(
                     ("partners", name, "regions", index),
-                    f"no rule of `residency` allows {region!r}",
-                    f"write `{near[0]}`" if near else "allow it under `residency` where data may be seen there",
+                    f"no rule of `residency` speaks of {region!r}",
+                    f"write `{near[0]}`",
                 )
 
 

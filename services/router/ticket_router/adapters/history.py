@@ -72,11 +72,11 @@ class Topics:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
         )
-        await consumer.start()
         try:
+            await consumer.start()
             count = (await self._partitions([topic])).get(topic)
             if count is None:
-                return []
+                raise LookupError(f"{self._bootstrap} has no topic {topic}: no desk is there under this topic prefix")
             partitions = [TopicPartition(topic, p) for p in range(count)]
             consumer.assign(partitions)
             ends = await consumer.end_offsets(partitions)
@@ -96,8 +96,8 @@ class Topics:
     async def _partitions(self, names: list[str]) -> dict[str, int]:
         """Asked of the broker: a consumer knows the partitions of what it is subscribed to only."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
-        await admin.start()
         try:
+            await admin.start()
             return await partition_counts(admin, names)
         finally:
             await admin.close()
