@@ -47,10 +47,14 @@ class Noting:
 
     def restore(self, key: bytes, value: bytes | None) -> None:
         if key.startswith(b"litter"):
-            self.litter[key] = datetime.fromisoformat((value or b"").decode())
+            if value is None:
+                self.litter.pop(key, None)
+            else:
+                self.litter[key] = datetime.fromisoformat(value.decode())
             return
         seen, ring = msgspec.json.decode(value or b"", type=tuple[int, datetime | None])
         self.seen[key.decode()] = seen
+        self.rings.pop(key.decode(), None)
         if ring is not None:
             self.rings[key.decode()] = ring
 
