@@ -194,6 +194,7 @@ async def _up(options: argparse.Namespace, console: Console) -> int:
             await _stay(desk, console)
         return 0
     directory.mkdir(parents=True, exist_ok=True)
+    (directory / "up.log").touch(mode=0o600)  # the link to the desk page is in it
     with (directory / "up.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "relaydesk_replay", "up", "--foreground", "--agreement", str(options.agreement)),
@@ -209,7 +210,10 @@ async def _up(options: argparse.Namespace, console: Console) -> int:
         if ended.done():
             console.print((directory / "up.log").read_text().strip(), markup=False)
             return 2
-    console.print((directory / "endpoints.json").read_text(), markup=False)
+    endpoints = (directory / "endpoints.json").read_bytes()
+    console.print(endpoints.decode(), markup=False)
+    link = desks.page_link(directory, msgspec.json.decode(endpoints, type=dict[str, str]))
+    console.print(f"The desk page: {link}", markup=False, highlight=False, soft_wrap=True)
     return 0
 
 
@@ -292,6 +296,9 @@ def _addresses(console: Console, desk: desks.Desk) -> None:
     for name, address in desk.endpoints.items():
         console.print(f"  {name:<11}{address}", markup=False, highlight=False)
     console.print(f"  {'metrics':<11}{desk.endpoints['intake']}/metrics, and so on every service", highlight=False)
+    console.print("\nThe desk page, signed in by this link (keep it to yourself):", highlight=False)
+    link = desks.page_link(RUN / "desk", desk.endpoints)
+    console.print(f"  {link}", markup=False, highlight=False, soft_wrap=True)
     ticket = '{"id": "DEMO-1", "title": "VPN drops every ten minutes", "text": "Since this morning, for all of us."}'
     console.print("\nSend a ticket, then watch it arrive:", highlight=False)
     send = f"curl -sS -H 'content-type: application/json' -d '{ticket}'"

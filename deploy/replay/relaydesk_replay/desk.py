@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import dataclasses
 import os
+import secrets
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -54,6 +55,7 @@ PORTS = {
 
 OPERATOR_KEY = "operator.key"
 _KEYS = "handoff-keys.json"
+_SESSIONS = "session.key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +152,24 @@ async def go_live(desk: Desk) -> None:
 
 
 async def _operator_key(directory: Path) -> None:
-    """A key for who runs the desk, made once: handoff keeps its hash, `operator.key` the key, for its owner alone."""
-    path = directory / OPERATOR_KEY
-    if not path.exists():
+    """A key for who runs the desk, made once: handoff keeps its hash, `operator.key` the key, for its owner alone. And
+    what signs the sessions of the desk page, so that they outlive a restart."""
+    if not (directory / OPERATOR_KEY).exists():
         made = await _handoff(["key", "internal", "operator", "--file", str(directory / _KEYS)], {})
-        path.touch(mode=0o600)
-        path.write_text(made)
+        _keep_to_oneself(directory / OPERATOR_KEY, made)
+    if not (directory / _SESSIONS).exists():
+        _keep_to_oneself(directory / _SESSIONS, secrets.token_urlsafe(32))
+
+
+def _keep_to_oneself(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text)
+
+
+def page_link(directory: Path, endpoints: Mapping[str, str]) -> str:
+    """The address of the desk page that signs in who runs the desk. The key stands behind the #, which browsers send to
+    nobody."""
+    return f"{endpoints['desk']}/desk/sign-in#token={(directory / OPERATOR_KEY).read_text().strip()}"
 
 
 async def _handoff(arguments: list[str], env: dict[str, str]) -> str:
@@ -178,6 +192,7 @@ def _services(plan: Plan, bootstrap: str, database: str) -> list[Service]:
         "handoff": {
             "RELAYDESK_DATABASE_URL": database,
             "RELAYDESK_HANDOFF_KEYS_FILE": str((plan.directory / _KEYS).absolute()),
+            "RELAYDESK_DESK_SESSION_FILE": str((plan.directory / _SESSIONS).absolute()),
         },
     }
 

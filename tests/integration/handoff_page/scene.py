@@ -31,10 +31,17 @@ class Case:
     """One ticket on the default desk. Minutes count back from `now`."""
 
     def __init__(
-        self, version: Published, number: str, title: str, opened: float, now: datetime = NOW, **said: Any
+        self,
+        version: Published,
+        number: str,
+        title: str,
+        opened: float,
+        now: datetime = NOW,
+        ticket: str | None = None,
+        **said: Any,
     ) -> None:
         self.version, self.number, self.now = version, number, now
-        self.story = Story(version, ticket=f"servicenow:prod:{number}")
+        self.story = Story(version, ticket=ticket or f"servicenow:prod:{number}")
         self.calendars = compile_calendars(version.agreement)
         self.opened = self.ago(opened)
         self._decision = self._replies = 0

@@ -23,6 +23,7 @@ from ticket_handoff.desk.reading import WINDOW, Counts, Filter, Place, Reading, 
 from ticket_handoff.desk.rendering import Rendering
 from ticket_handoff.desk.seats import Seat, is_offered, may_know, owns
 from ticket_handoff.domain.terms import INTERNAL, Book, Terms
+from ticket_handoff.handlers import is_name
 from ticket_runtime.task import Transient
 
 _COMMENTS: Final = 50
@@ -317,6 +318,13 @@ def _place(named: str | None) -> Place | None:
         return None
     due, _, ticket = named.partition("~")
     try:
-        return Place(datetime.fromisoformat(due) if due else None, ticket)
+        at = datetime.fromisoformat(due) if due else None
     except ValueError:
-        raise HTTPException(404, "That page of the queue is not there. Begin with the most urgent.") from None
+        raise _no_such_place() from None
+    if not is_name(ticket) or (at is not None and at.tzinfo is None):
+        raise _no_such_place()
+    return Place(at, ticket)
+
+
+def _no_such_place() -> HTTPException:
+    return HTTPException(404, "That page of the queue is not there. Begin with the most urgent.")

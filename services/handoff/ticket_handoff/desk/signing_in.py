@@ -22,6 +22,7 @@ from starlette.responses import Response
 
 from ticket_handoff.adapters.keys import Keys
 from ticket_handoff.desk.seats import Seat
+from ticket_handoff.desk.words import said
 from ticket_handoff.domain.terms import INTERNAL
 from ticket_runtime.logs import logger
 from ticket_runtime.settings import CannotRun
@@ -143,7 +144,7 @@ class SignIn:
             raise NotLetIn(f"Your account works for {principal[:100]!r}, whom this desk's agreement does not name.")
         if not isinstance(actor, str) or not actor.strip():
             raise NotLetIn(f"Your account has no name: it lacks the claim {self.provider.name_claim!r}.")
-        return self._begin(request, principal, actor.strip()[:_NAME_AT_MOST], None)
+        return self._begin(request, principal, said(actor.strip())[:_NAME_AT_MOST], None)
 
     def address(self, request: Request) -> str:
         """Of this desk, as the browser knows it."""
