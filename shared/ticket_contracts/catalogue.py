@@ -17,6 +17,7 @@ from ticket_contracts.transfers import (
     OfferMade,
     OwnerChanged,
     Reply,
+    TicketErased,
     TransferAccepted,
     TransferCompleted,
     TransferDeclined,
@@ -42,7 +43,9 @@ EVENTS: dict[str, tuple[type[Event], ...]] = {
         TransferCompleted,
         OwnerChanged,
         ContextAdded,
+        TicketErased,
     ),
+    topics.ERASED: (TicketErased,),
     topics.OFFERS: (OfferMade, OfferClosed),
 }
 """Relaydesk's own events by topic; a name that ends with a dot stands for a family of topics."""

@@ -82,6 +82,7 @@ _WRITERS = {
     topics.QUEUES: "router",
     topics.SLA_EVENTS: "sla-monitor",
     topics.TRANSFERS: "handoff",
+    topics.ERASED: "handoff",
     topics.OFFERS: "handoff",
     topics.REPLIES: "one partner (or `internal`) alone",
     topics.FEEDBACK: "ITSM tools and people",

@@ -13,6 +13,7 @@ ROUTED = "tickets.routed"
 QUEUES = "queues."
 SLA_EVENTS = "sla.events"
 TRANSFERS = "transfers"
+ERASED = "tickets.erased"
 OFFERS = "offers."
 REPLIES = "replies."
 REPLIES_INTERNAL = "replies.internal"
@@ -78,6 +79,7 @@ def desk_topics(sources: list[str], queues: list[str], partners: list[str]) -> l
         *(Topic(name=queue(q), written_by="router") for q in queues),
         Topic(name=SLA_EVENTS, written_by="sla-monitor"),
         Topic(name=TRANSFERS, written_by="handoff"),
+        Topic(name=ERASED, written_by="handoff"),
         *(Topic(name=offers(q), written_by="handoff") for q in queues),
         *(Topic(name=replies(p), written_by=p, broker_time=True) for p in [*partners, "internal"]),
         Topic(name=FEEDBACK, written_by="ITSM tools, people", broker_time=True),
@@ -99,8 +101,8 @@ def desk_topics(sources: list[str], queues: list[str], partners: list[str]) -> l
 def readers(topics: list[str]) -> dict[str, list[str]]:
     """Consumer group -> the topics of `topics` that it reads: who must have worked off what before a replay goes on."""
     wanted: dict[str, tuple[str, ...]] = {
-        "intake": (INBOUND, KEYED),
-        "classifier": (NORMALIZED, FEEDBACK),
+        "intake": (INBOUND, KEYED, ERASED),
+        "classifier": (NORMALIZED, FEEDBACK, ERASED),
         "router": (NORMALIZED, CLASSIFIED, TRANSFERS),
         "sla-monitor": (NORMALIZED, CLASSIFIED, ROUTED, TRANSFERS),
         "handoff": (NORMALIZED, CLASSIFIED, ROUTED, SLA_EVENTS, REPLIES),

@@ -173,6 +173,16 @@ class OwnerChanged(TransferEvent, frozen=True, kw_only=True):
     transfer_id: str | None = None
 
 
+class TicketErased(TransferEvent, frozen=True, kw_only=True):
+    """Somebody had the ticket's text erased: topics `transfers` and, for the services that keep text, `tickets.erased`.
+    Whoever reads it forgets the text; numbers, ids and decisions stay. reason: never words of the ticket."""
+
+    TYPE: ClassVar[str] = "relaydesk.ticket.erased.v1"
+
+    actor: str
+    reason: str
+
+
 AddedPart = Literal["steps", "links", "articles", "question"]
 """Parts of a package that people can add; the others come from the tool, the classifier and the monitor."""
 

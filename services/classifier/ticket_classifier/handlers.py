@@ -22,7 +22,7 @@ from ticket_contracts.cloudevents import ce_id
 from ticket_contracts.tickets import Feedback, TicketDuplicate, TicketNormalized
 from ticket_runtime.task import Outputs, Poison, Record
 
-INPUTS: Final = [topics.NORMALIZED, topics.FEEDBACK]
+INPUTS: Final = [topics.NORMALIZED, topics.FEEDBACK, topics.ERASED]
 
 _NORMALIZED: Final = TicketNormalized.TYPE.encode()
 _DUPLICATE: Final = TicketDuplicate.TYPE.encode()
@@ -59,6 +59,8 @@ class ClassifierWork:
     def handle(self, record: Record, out: Outputs) -> None:
         if record.topic == topics.FEEDBACK:
             self._hear(_read_feedback(record), record.instant, out)
+        elif record.topic == topics.ERASED:
+            self._erase((record.key or b"").decode(), out)
         elif (ticket := _read_ticket(record)) is not None:
             self._classify(ticket, out)
 
@@ -161,6 +163,13 @@ class ClassifierWork:
             ),
             out,
         )
+
+    def _erase(self, ticket: str, out: Outputs) -> None:
+        """Handoff's word that the ticket's text is to be forgotten."""
+        state = self.state(ticket)
+        if state is not None:
+            asked = msgspec.structs.replace(state.asked, title="", text="")
+            self._keep(ticket, msgspec.structs.replace(state, asked=asked), out)
 
     def _keep(self, ticket: str, state: TicketState, out: Outputs) -> None:
         key, value = ticket.encode(), _encode(state)

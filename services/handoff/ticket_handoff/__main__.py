@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -244,6 +244,34 @@ def redecide(options: argparse.Namespace) -> int:
     return 1 if differences else 0
 
 
+def erase(options: argparse.Namespace) -> int:
+    """Erases a ticket's text in every service, for good; the record says who did it and why."""
+    from ticket_contracts.agreement import publishing
+    from ticket_handoff.adapters.erasure import erase
+    from ticket_handoff.domain.decision import Refused
+    from ticket_runtime.agreements import Agreements
+
+    settings = HandoffSettings()
+
+    async def run(store: Store) -> int:
+        try:
+            agreements = Agreements(await publishing.read_versions(settings.bootstrap, settings.topic_prefix))
+            done = await erase(
+                store, agreements, options.ticket, actor=options.actor, reason=options.reason, at=datetime.now(UTC)
+            )
+        except (Refused, publishing.Refused) as refused:
+            raise CannotRun(str(refused)) from None
+        if options.json:
+            print(msgspec.json.encode(done).decode())
+        else:
+            told = "the other services were told" if done.published else "they are told when handoff runs"
+            print(f"{done.ticket}: erased {done.packages} packages, {done.steps} steps' words, {done.notices} notices")
+            print(f"step {done.step} says so; {told}; topics lose the text by {instant_text(done.topics_until)[:10]}")
+        return 0 if done.published else 1
+
+    return _with_store(run)
+
+
 def openapi(_: argparse.Namespace) -> int:
     """Prints the OpenAPI document of the HTTP surface."""
     from ticket_handoff.adapters.http import document
@@ -322,6 +350,11 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--json", action="store_true")
     checked = command("verify", verify)
     checked.add_argument("--json", action="store_true")
+    erased = command("erase", erase)
+    erased.add_argument("ticket", help="its id: source:instance:number; it must have ended")
+    erased.add_argument("--actor", required=True, help="who has it erased")
+    erased.add_argument("--reason", required=True, help="why: a request's number, never words of the ticket")
+    erased.add_argument("--json", action="store_true")
     command("openapi", openapi)
     made = command("key", key)
     made.add_argument("principal", help="a partner as the agreement names it, or `internal`")

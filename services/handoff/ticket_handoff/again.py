@@ -24,6 +24,7 @@ from ticket_contracts.ids import event_id
 from ticket_contracts.transfers import (
     ContextAdded,
     Reply,
+    TicketErased,
     TransferAccepted,
     TransferDeclined,
     TransferEvent,
@@ -225,6 +226,8 @@ def _again(name: str, ticket: _Ticket, agreements: Agreements) -> Iterator[Diffe
     place = 0
     while place < len(ticket.steps):
         first = ticket.steps[place]
+        if isinstance(first, TicketErased):
+            return  # what was decided before it can no longer be decided again, and what follows rests on that
         published = [first, *itertools.takewhile(lambda step: not step.heard, ticket.steps[place + 1 :])]
         place += len(published)
         again: list[TransferEvent] = []

@@ -22,6 +22,7 @@ from ticket_handoff.domain.decision import Answer, Closing, Decision, Interval, 
 from ticket_handoff.domain.facts import (
     ClassificationSeen,
     ClockSeen,
+    ErasureAsked,
     Fact,
     ReplyGiven,
     RoutedSeen,
@@ -49,6 +50,8 @@ _READERS: Final[dict[str, dict[bytes, _Reader | None]]] = {
 _reply: Final = msgspec.json.Decoder(Reply)
 AGREEMENT_MESSAGE: Final = "agreement:"
 """Begins what stands among the messages heard for a version of the agreement that took effect."""
+ERASURE_MESSAGE: Final = "erasure:"
+"""Begins what stands there for an erasure."""
 OF_TICKETS: Final = ("escalate", "add")
 """Actions of a reply that name a ticket, not a transfer."""
 
@@ -136,7 +139,9 @@ class Changes:
             self.transfers[transfer.id] = (ticket, transfer)
         for transfer_id, attempt, digest, body in decision.packages:
             self.packages.append((transfer_id, attempt, ticket, digest, body))
-        self.steps += [event for _, event in decision.events if isinstance(event, TransferEvent)]
+        self.steps += [
+            event for topic, event in decision.events if topic == topics.TRANSFERS and isinstance(event, TransferEvent)
+        ]
 
 
 class HandoffWork:
@@ -209,6 +214,14 @@ class HandoffWork:
         held = self.tickets[ticket]
         if exposed(held.ledger, self.book, changed.at):
             self._apply(ticket, held, held.texts, changed, f"{AGREEMENT_MESSAGE}{version}", out)
+
+    def erase(self, ticket: str, asked: ErasureAsked, message: str, out: Outputs) -> int:
+        """The number of the step that says so. Its ticket must be held. Raises Refused."""
+        held = self.tickets.get(ticket)
+        if held is None:
+            raise Refused("unknown", f"there is no ticket {ticket}")
+        self._apply(ticket, held, held.texts, asked, message, out)
+        return self.tickets[ticket].ledger.sequence
 
     def next_due(self) -> datetime | None:
         following = None if self.followed is None else self._agreements.following(self.followed)

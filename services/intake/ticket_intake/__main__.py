@@ -152,7 +152,7 @@ def serve() -> int:
     def inputs(agreements: Agreements) -> list[str]:
         """A source that any version names is read, with or without a document: what comes there ends somewhere."""
         sources = sorted({source for published in agreements.every() for source in published.agreement.sources})
-        return [*map(topics.inbound, sources), topics.KEYED]
+        return [*map(topics.inbound, sources), topics.KEYED, topics.ERASED]
 
     spec = ServiceSpec(
         name="intake",

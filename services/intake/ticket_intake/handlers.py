@@ -79,6 +79,8 @@ class IntakeWork:
         try:
             if record.topic == topics.KEYED:
                 self._normalize(record, out)
+            elif record.topic == topics.ERASED:
+                self._erase(record.key or b"", out)
             else:
                 self._key(record, out)
         except NotUnderstood as error:
@@ -170,6 +172,14 @@ class IntakeWork:
             out.emit(topics.NORMALIZED, event)
         if merged.state is not None:
             data = merge.encode(merged.state)
+            out.store(key, data)
+            self._tickets[key] = data
+
+    def _erase(self, key: bytes, out: Outputs) -> None:
+        """Handoff's word that the ticket's text is to be forgotten."""
+        known = self._tickets.get(key)
+        if known is not None:
+            data = merge.encode(merge.erased(merge.decode(known)))
             out.store(key, data)
             self._tickets[key] = data
 

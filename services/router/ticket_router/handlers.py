@@ -24,6 +24,7 @@ from ticket_contracts.tickets import TicketDuplicate, TicketNormalized
 from ticket_contracts.transfers import (
     ContextAdded,
     OwnerChanged,
+    TicketErased,
     TransferAccepted,
     TransferCompleted,
     TransferDeclined,
@@ -80,7 +81,7 @@ _READERS: Final = {
         TransferExpired,
         TransferWithdrawn,
         TransferCompleted,
-        others=(TransferOffered, TransferAccepted, OwnerChanged, ContextAdded),
+        others=(TransferOffered, TransferAccepted, OwnerChanged, ContextAdded, TicketErased),
     ),
 }
 INPUTS: Final = list(_READERS)

@@ -16,7 +16,7 @@ from ticket_contracts.classification import TicketClassified
 from ticket_contracts.cloudevents import ce_id
 from ticket_contracts.tickets import Feedback, TicketDuplicate, TicketNormalized
 from ticket_runtime.agreements import Agreements
-from ticket_runtime.task import Poison, Transient
+from ticket_runtime.task import Poison, Record, Transient
 from ticket_runtime.testing import FakeOutputs
 from unit.classifier.classifier_desk import MONDAY, TICKET, agreement, feedback, normalized, published, record
 
@@ -286,3 +286,25 @@ def test_a_record_is_read_from_either_topic_alone(desk: Desk) -> None:
     assert "ce_type" not in said.headers
     desk.work.handle(said, desk.out)
     assert outcomes(desk)[-1] == (2, 1, "wifi")
+
+
+def test_an_erased_ticket_is_remembered_without_its_text() -> None:
+    desk = Desk()
+    desk.tell(normalized("Payslip of Rosa", "a secret"))
+    assert b"Rosa" in desk.out.state[TICKET.encode()]
+    erased = Record(
+        topic=topics.ERASED,
+        partition=0,
+        offset=9,
+        key=TICKET.encode(),
+        value=b"{}",
+        headers={"ce_id": b"e"},
+        timestamp_ms=0,
+        instant=MONDAY,
+    )
+    desk.work.handle(erased, desk.out)
+    for secret in (b"Payslip", b"Rosa", b"a secret"):
+        assert secret not in desk.out.state[TICKET.encode()]
+    before = len(desk.events)
+    desk.tell(normalized("Payslip of Rosa", "a secret"))
+    assert len(desk.events) == before

@@ -12,6 +12,7 @@ import pytest
 
 from ticket_contracts import topics
 from ticket_contracts.tickets import KEYED_TYPE, TicketDuplicate, TicketNormalized
+from ticket_contracts.transfers import TicketErased
 from ticket_intake import documents
 from ticket_intake.handlers import DELIVERY, INBOUND, SOURCE, IntakeWork, keyed_id
 from ticket_runtime.handling import DeadLetterLimit
@@ -23,7 +24,7 @@ SOURCES = {name: documents.load(name).compile() for name in documents.shipped()}
 
 def new_desk(partitions: int = 1) -> InMemoryDesk:
     desk = InMemoryDesk(START, partitions, DeadLetterLimit(consecutive=10**9, ratio=2.0))
-    inputs = [*map(topics.inbound, SOURCES), topics.KEYED]
+    inputs = [*map(topics.inbound, SOURCES), topics.KEYED, topics.ERASED]
     desk.add("intake", inputs, lambda context: IntakeWork(SOURCES, lambda title, text: None))
     return desk
 
@@ -232,3 +233,43 @@ def finals(desk: InMemoryDesk) -> dict[str, dict[str, Any]]:
     last = {event.ticket: event for event in sorted(normalized(desk), key=lambda event: event.ticket_version)}
     names = [name for name in TicketNormalized.__struct_fields__ if name not in way]
     return {ticket: {name: getattr(event, name) for name in names} for ticket, event in last.items()}
+
+
+def test_an_erased_ticket_is_remembered_without_its_text() -> None:
+    desk = new_desk()
+    said = {
+        "id": "T-1",
+        "version": 5,
+        "title": "Payslip",
+        "text": "of Rosa",
+        "requester": {"name": "Rosa", "address": "rosa@example.com"},
+        "comments": [{"id": "c1", "text": "a secret", "author": "Rosa", "at": "2026-03-02T09:00:00Z"}],
+        "status": "closed",
+    }
+    say(desk, said)
+    desk.run(START + timedelta(minutes=1))
+    (state,) = desk.state("intake").values()
+    for secret in (b"Payslip", b"Rosa", b"rosa@example.com", b"a secret"):
+        assert secret in state
+    erased = TicketErased(
+        ticket="generic:main:T-1",
+        decided_for=START + timedelta(minutes=2),
+        sequence=9,
+        agreement_version="",
+        ticket_version=1,
+        classification_version=1,
+        actor="Petra",
+        reason="request 7",
+    )
+    desk.publish(topics.ERASED, erased)
+    desk.run(START + timedelta(minutes=3))
+    (state,) = desk.state("intake").values()
+    for secret in (b"Payslip", b"Rosa", b"rosa@example.com", b"a secret"):
+        assert secret not in state
+    say(desk, {**said, "version": 3, "title": "Payslip, late"}, minutes=4)
+    desk.run(START + timedelta(minutes=5))
+    assert len(normalized(desk)) == 1, "an older message brings nothing back"
+    say(desk, {"id": "T-1", "version": 6, "status": "open"}, minutes=6)
+    desk.run(START + timedelta(minutes=7))
+    last = normalized(desk)[-1]
+    assert (last.ticket_version, last.title, last.comments) == (2, "", [])

@@ -192,6 +192,17 @@ TRANSFERS_OF: Final = text(
     "SELECT transfer_id, number, cause, status, attempt, opened_at, ended_at, sender, queue, receiver, principal,"
     " digest FROM transfers WHERE ticket = :ticket ORDER BY number"
 )
+ERASE: Final = text(
+    "WITH a AS (UPDATE packages SET body = NULL WHERE ticket = :ticket AND body IS NOT NULL RETURNING 1),"
+    " b AS (UPDATE steps SET said = NULL WHERE ticket = :ticket AND sequence < :sequence AND said IS NOT NULL"
+    " RETURNING 1),"
+    " c AS (DELETE FROM notices WHERE ticket = :ticket RETURNING 1),"
+    " d AS (UPDATE texts SET salt = :salt WHERE ticket = :ticket)"
+    " SELECT (SELECT count(*) FROM a) AS packages, (SELECT count(*) FROM b) AS steps,"
+    " (SELECT count(*) FROM c) AS notices"
+)
+STILL_IN_OUTBOX: Final = text("SELECT count(*) FROM outbox WHERE key = :key")
+
 QUEUE: Final = text(
     "SELECT t.ticket, t.state, t.due_at, x.normalized, x.classified, x.added"
     " FROM tickets t LEFT JOIN texts x ON x.ticket = t.ticket WHERE t.owner IS NOT NULL AND t.queue = :queue"

@@ -247,6 +247,18 @@ class Store:
             rows = await connection.execute(sql.OUTSIDE, {"partition": partition})
             return min((row.opened_at for row in rows), default=None)
 
+    async def erase(self, connection: AsyncConnection, ticket: str, before: int, salt: bytes) -> dict[str, int]:
+        """Forgets what was said of a ticket before a step, and its salt: another takes its place. Returns how much of
+        what there was."""
+        given = {"ticket": ticket, "sequence": before, "salt": salt}
+        row = (await connection.execute(sql.ERASE, given)).one()
+        return dict(row._mapping)
+
+    async def in_outbox(self, ticket: str) -> int:
+        """How many of its messages are not published yet, or were a moment ago."""
+        async with self._engine.connect() as connection:
+            return int((await connection.execute(sql.STILL_IN_OUTBOX, {"key": ticket.encode()})).scalar_one())
+
     # -- the outbox
 
     async def last_numbers(self, partitions: Sequence[int]) -> dict[int, int]:

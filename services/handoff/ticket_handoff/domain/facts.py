@@ -97,4 +97,12 @@ class TermsChanged(msgspec.Struct, frozen=True, kw_only=True):
     at: Instant
 
 
-Fact = TicketSeen | ClassificationSeen | RoutedSeen | ClockSeen | ReplyGiven | TermsChanged
+class ErasureAsked(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody asks that a ticket's text be forgotten. actor: who. at: when (UTC)."""
+
+    actor: str
+    reason: str
+    at: Instant
+
+
+Fact = TicketSeen | ClassificationSeen | RoutedSeen | ClockSeen | ReplyGiven | TermsChanged | ErasureAsked

@@ -23,6 +23,7 @@ from ticket_contracts.transfers import (
     OfferMade,
     OwnerChanged,
     Reply,
+    TicketErased,
     TransferAccepted,
     TransferCompleted,
     TransferDeclined,
@@ -37,6 +38,7 @@ from ticket_handoff.domain.decision import Answer, Closing, Decision, Interval, 
 from ticket_handoff.domain.facts import (
     ClassificationSeen,
     ClockSeen,
+    ErasureAsked,
     Fact,
     ReplyGiven,
     RoutedSeen,
@@ -113,6 +115,8 @@ def decide(ledger: Ledger, texts: Texts, fact: Fact, book: Book) -> Decision:
             course.clock(fact)
         case ReplyGiven():
             course.reply(fact)
+        case ErasureAsked():
+            course.erase(fact)
         case TermsChanged():
             course.terms_changed(fact)
     return course.decision
@@ -259,6 +263,24 @@ class _Course:
             reason=transfer.question,
             tried=transfer.tried,
         )
+
+    def erase(self, asked: ErasureAsked) -> None:
+        """What people have said of the ticket is forgotten; ids, instants, digests and decisions stay. Raises Refused
+        while somebody owns it: who works on a ticket needs its text."""
+        ledger = self.ledger
+        if ledger.owner is not None:
+            raise Refused(
+                "conflict",
+                f"{ledger.ticket} is {ledger.status} and {ledger.owner.owner} owns it: end it in its tool first",
+                ledger.status,
+            )
+        self._at(asked.at)
+        ledger.assignee = ledger.gap = None
+        ledger.waiting = []
+        ledger.past = [replace(past, reason="") for past in ledger.past]
+        self.decision.texts = Texts()
+        self._emit(TicketErased, actor=asked.actor, reason=asked.reason)
+        self.decision.events.append((topics.ERASED, self.decision.events[-1][1]))
 
     # -- what the router says
 

@@ -17,6 +17,7 @@ from ticket_contracts.tickets import TicketNormalized
 from ticket_contracts.transfers import (
     ContextAdded,
     OwnerChanged,
+    TicketErased,
     TransferAccepted,
     TransferCompleted,
     TransferDeclined,
@@ -191,6 +192,10 @@ def _added(said: dict[str, Any]) -> str:
     return f"{said['actor']} added to the package: {said['part']}"
 
 
+def _erased(said: dict[str, Any]) -> str:
+    return f"text erased by {said['actor']}: {said['reason']}"
+
+
 _SENTENCES: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
     TicketNormalized.TYPE: _ticket,
     TicketClassified.TYPE: _classification,
@@ -205,4 +210,5 @@ _SENTENCES: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
     TransferCompleted.TYPE: _completed,
     OwnerChanged.TYPE: _owner,
     ContextAdded.TYPE: _added,
+    TicketErased.TYPE: _erased,
 }

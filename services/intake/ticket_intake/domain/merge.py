@@ -312,6 +312,25 @@ def _text_of_version(order: tuple[list[int], int, bytes], by_time: bool) -> str:
     return ".".join([first, *(str(part) for part in version[1:] if part >= 0)])
 
 
+_KEPT: Final = frozenset({"status", "channel", "kind", "created_at", "updated_at", "merged_into", "split_from"})
+"""Leaves that say nothing of anybody."""
+
+
+def erased(state: State) -> State:
+    """The ticket without its text and without people: its version, what was written when, and which deliveries were
+    seen stay, so that a late message brings nothing back."""
+    return msgspec.structs.replace(
+        state,
+        values={leaf: value if leaf in _KEPT else None for leaf, value in state.values.items()},
+        comments=[
+            msgspec.structs.replace(comment, author=None, text="", deleted=True, flags=[], attachments=[])
+            for comment in state.comments
+        ],
+        detected=None,
+        flags={},
+    )
+
+
 def normalized(
     state: State,
     merged: Merged,
