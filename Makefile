@@ -16,7 +16,7 @@ EXTRAS := --extra train --extra facts --extra charts
 COMPOSE := docker compose -f deploy/compose/compose.yaml
 PYTHONS := python3 python3.14 python3.13 python3.12 python3.11 python
 
-.PHONY: help setup lint format test run replay review up down bench chaos schemas lock clean
+.PHONY: help setup lint format test run replay review baseline up down bench chaos schemas lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ review: $(READY) ## The review of both sides: MONTH=2016-03 or QUARTER=2016-Q1 [
 	@test -n "$(MONTH)$(QUARTER)" || { echo "make review needs a period: make review MONTH=2016-03 (or QUARTER=2016-Q1)" >&2; exit 2; }
 	@$(PY) -m relaydesk_replay review $(if $(MONTH),--month "$(MONTH)",--quarter "$(QUARTER)") \
 		$(if $(FROM),--from "$(FROM)") $(if $(TO),--to "$(TO)")
+
+baseline: $(READY) ## Before a transition: what a company's own history says: FEED=FILE [TO=DIR]
+	@test -n "$(FEED)" || { echo "make baseline needs a file: make baseline FEED=incidents.csv.gz" >&2; exit 2; }
+	@$(PY) -m sla_monitor baseline "$(FEED)" --to "$(or $(TO),baseline)"
 
 up: $(READY) ## Start an empty desk in the background, live on the wall clock: [WITH=compose] in containers
 	@$(if $(filter compose,$(WITH)),$(COMPOSE) up --build --detach,$(PY) -m relaydesk_replay up)

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import filecmp
 import gzip
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
+
+import incident_log_figures
+from facts_database import contents, engine_of
+from relaydesk_local import LocalPostgres
+from sla_monitor.facts.loading import load
+from sla_monitor.review.commands import review
+from sla_monitor.review.period import month_of
 
 ROOT = Path(__file__).parents[2]
 LOG = ROOT.parent / "shared" / "data" / "servicenow_incident_log.csv.gz"
@@ -196,3 +206,51 @@ def test_e2e_log_every_visible_group_change_is_a_transfer(log: Replay) -> None:
     numbers = {row["data"]["number"] for row in log.rows("tickets.keyed")}
     assert {n: requested.get(n, []) for n in numbers} == {n: _group_changes(rows[n]) for n in numbers}
     assert sum(map(len, requested.values())) > 100
+
+
+async def test_e2e_log_facts_of_the_worker_are_those_of_the_topics(log: Replay, database_url: str) -> None:
+    """What Faust gathered while the replay ran, against the same rows read from the exported topics."""
+    gathered = LocalPostgres(log.out.parent / "postgres", ephemeral=True)
+    address = await asyncio.to_thread(gathered.start)
+    try:
+        async with engine_of(address) as theirs, engine_of(database_url) as ours:
+            await load(ours, log.out)
+            assert await contents(theirs) == await contents(ours)
+            assert not (await contents(ours))["unreadable"]
+    finally:
+        await asyncio.to_thread(gathered.stop)
+
+
+async def test_e2e_log_review_of_march_agrees_with_the_file_itself(
+    log: Replay, database_url: str, tmp_path: Path
+) -> None:
+    """Volume, reassignments, A-B-A and adherence, incident by incident, as `incident_log_figures` counts them."""
+    export = Path(os.environ.get("RELAYDESK_LOG_EXPORT", log.out))  # of the whole log, where somebody has played it
+    numbers = {json.loads(line)["key"].rsplit(":", 1)[1] for line in (export / "tickets.normalized.jsonl").open()}
+    told = incident_log_figures.count(
+        incident_log_figures.read(LOG), numbers, datetime(2016, 3, 1, tzinfo=UTC), datetime(2016, 4, 1, tzinfo=UTC)
+    )
+    async with engine_of(database_url) as engine:
+        await load(engine, export)
+        await review(engine, month_of("2016-03"), tmp_path)
+    counted: dict[str, dict[str, tuple[str, str]]] = {}
+    for row in csv.DictReader((tmp_path / "tickets.csv").open(encoding="utf-8-sig")):
+        counted.setdefault(row["figure"], {})[row["ticket"].rsplit(":", 1)[1]] = row["part"], row["value"]
+    assert set(counted["opened"]) == set(told.opened)
+    assert Counter(told.opened.values()) == {
+        name.removeprefix("opened."): len(found) for name, found in counted.items() if name.startswith("opened.")
+    }
+    assert {n: float(value) for n, (_, value) in counted["tool.reassignments"].items()} == told.changes
+    assert {n: part == "came back" for n, (part, _) in counted["tool.ping_pong"].items()} == told.back
+    assert {n: part == "kept" for n, (part, _) in counted["adherence.resolution"].items()} == told.kept
+    document = json.loads((tmp_path / "review.json").read_text())
+    figures = {figure["id"]: figure["sides"]["all"] for figure in document["figures"]}
+    assert figures["opened"]["value"] == len(told.opened)
+    assert figures["adherence.resolution"]["value"] == pytest.approx(fmean(told.kept.values()))
+    assert figures["tool.reassignments"]["value"] == pytest.approx(fmean(told.changes.values()))
+    assert figures["tool.ping_pong"]["value"] == pytest.approx(fmean(told.back.values()))
+    assert len(told.kept) > LOG_TICKETS / 2
+    assert sum(told.back.values()) > 50
+    # By ownership there are fewer: a ticket that was moved on before anybody had taken it never was theirs.
+    assert 0.8 * figures["tool.reassignments"]["value"] < figures["reassignments"]["value"]
+    assert figures["reassignments"]["value"] <= figures["tool.reassignments"]["value"]

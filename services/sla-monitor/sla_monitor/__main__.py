@@ -14,6 +14,7 @@ from business_calendar import CalendarError, compile_calendar, local_time, offse
 from business_calendar.cases import evaluate
 from sla_monitor import offline
 from sla_monitor.adapters.recorded import Recorded, RecordedError, from_broker, from_directory
+from sla_monitor.baseline.commands import add_to as add_baseline
 from sla_monitor.domain.explain import as_text, explain
 from sla_monitor.facts.commands import add_to as add_facts
 from sla_monitor.handlers import INPUTS, SlaWork
@@ -71,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     explanation.set_defaults(run=_explain)
     add_facts(commands)
     add_review(commands)
+    add_baseline(commands)
     return parser
 
 

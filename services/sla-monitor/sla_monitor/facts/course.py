@@ -8,7 +8,8 @@ when the next month's facts come in, and a replay's figures end where its time s
   corrected (a person put its classification right), covered (articles were found for it).
 - `stay`: a ticket in a queue whose owner acknowledged it, from taken_at until left_at (NULL: still there). Intake duty
   between two stays in one queue does not part them; number counts from 1; next_*: the stay after it.
-- `finished`: a resolved ticket with who had it then (queue NULL: intake duty), its stays and returns (A -> B -> A).
+- `finished`: a resolved ticket with who had it then (queue NULL: intake duty), its stays and returns (A -> B -> A), and
+  the same of the groups that its tool names.
 - `owned`: who owned it in (after, until_at]: what happens at the instant of a change is the former owner's.
 - `judged`: a clock of a ticket that was met or breached, at judged_at, with whose ticket it was at that moment. A
   resolution or first response counts once, as its last generation came out; the others once for each generation.
@@ -27,7 +28,7 @@ WITH touched AS MATERIALIZED (
     UNION SELECT ticket FROM facts.feedback WHERE at >= {_SINCE} AND at < {_UNTIL}
 ),
 version AS MATERIALIZED (
-    SELECT ticket, version, at, lifecycle, channel, url, created_at, status IN ('resolved', 'closed') AS done,
+    SELECT ticket, version, at, lifecycle, channel, url, created_at, assigned, status IN ('resolved', 'closed') AS done,
            lag(status IN ('resolved', 'closed'), 1, false) OVER (PARTITION BY ticket ORDER BY version) AS was_done,
            lead(version) OVER (PARTITION BY ticket ORDER BY version) IS NULL AS newest
     FROM facts.versions JOIN touched USING (ticket) WHERE at < {_UNTIL}
@@ -79,11 +80,19 @@ visited AS (
            min(tier) FILTER (WHERE number = 1) AS first_tier, min(taken_at) AS taken_at
     FROM stay GROUP BY ticket
 ),
+moved AS (
+    -- the same in the ticket's tool: from group to group, whoever owned it here
+    SELECT ticket, count(*) - 1 AS tool_moves, count(*) - count(DISTINCT assigned) AS tool_returns
+    FROM (SELECT ticket, assigned, lag(assigned) OVER (PARTITION BY ticket ORDER BY version) AS before
+          FROM version WHERE assigned IS NOT NULL) a
+    WHERE before IS DISTINCT FROM assigned GROUP BY ticket
+),
 finished AS MATERIALIZED (
-    SELECT l.*, coalesce(v.stays, 0) AS stays, coalesce(v.returns, 0) AS returns, v.first_queue,
+    SELECT l.*, coalesce(m.tool_moves, 0) AS tool_moves, coalesce(m.tool_returns, 0) AS tool_returns,
+           coalesce(v.stays, 0) AS stays, coalesce(v.returns, 0) AS returns, v.first_queue,
            coalesce(v.first_side, 'internal') AS first_side, v.first_tier, v.taken_at, o.queue,
            coalesce(o.side, 'internal') AS side, o.partner, o.tier, o.role
-    FROM life l LEFT JOIN visited v USING (ticket)
+    FROM life l LEFT JOIN visited v USING (ticket) LEFT JOIN moved m USING (ticket)
          LEFT JOIN owned o ON o.ticket = l.ticket AND o.after < l.resolved_at AND o.kind <> 'ended'
                            AND (o.until_at IS NULL OR l.resolved_at <= o.until_at)
     WHERE l.resolved_at >= {_SINCE}

@@ -87,6 +87,7 @@ def _normalized(event: TicketNormalized) -> Iterator[Row]:
         channel=event.channel,
         url=event.url,
         created_at=event.created_at,
+        assigned=event.group,
     )
     if event.ticket_version == 1 or "comments" in event.changed:
         for comment in event.comments:

@@ -47,7 +47,8 @@ versions = _event(
     Column("channel", Text, nullable=False),
     Column("url", Text),
     Column("created_at", _instant),
-    comment="tickets.normalized: the ticket at each version",
+    Column("assigned", Text),
+    comment="tickets.normalized: the ticket at each version; assigned: the group that its tool names",
 )
 
 comments = _event(

@@ -21,6 +21,8 @@ from sla_monitor.review.material import Material, Row
 from sla_monitor.review.measures import INTERNAL, ninetieth, side_of
 
 INK, MUTED, GRID = "#1f2933", "#616e7c", "#e4e7eb"
+WIDE, HALF = 10.2, 4.9
+"""Inches; drawn as wide as they are shown, so that all charts have one size of type."""
 SIDES = ("#2f6690", "#e07a1f", "#5b8c5a", "#8f5a99", "#b23a48")
 """Told apart by people who see no red or no green, and in grey print; the company first."""
 
@@ -51,7 +53,7 @@ _STYLE: Any = {
 
 
 @contextmanager
-def drawn(width: float = 6.4, height: float = 2.5) -> Iterator[tuple[Axes, list[str]]]:
+def drawn(width: float, height: float) -> Iterator[tuple[Axes, list[str]]]:
     """Axes to draw on; the SVG is in the list when the block ends. Sizes in inches."""
     out: list[str] = []
     with mpl.rc_context(_STYLE):
@@ -64,7 +66,7 @@ def drawn(width: float = 6.4, height: float = 2.5) -> Iterator[tuple[Axes, list[
 
 def _inline(svg: str) -> str:
     """The `svg` element alone, as wide as its place. Its ids are made its own: charts share a page."""
-    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     own = hashlib.sha256(svg.encode()).hexdigest()[:8]
     svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>c{own}-", svg)
     head, rest = svg.split(">", 1)
@@ -91,7 +93,7 @@ def volume(material: Material) -> str:
     step = 1 if material.period.days <= 31 else 7
     days = [material.period.since.date() + timedelta(days=n) for n in range(0, material.period.days, step)]
     shown = present(material, material.opened)
-    with drawn(7.2, 2.3) as (axes, out):
+    with drawn(WIDE, 2.6) as (axes, out):
         bottom = [0] * len(days)
         for name, (title, colour) in shown.items():
             counts: Counter[date] = Counter()
@@ -105,6 +107,7 @@ def volume(material: Material) -> str:
         axes.set_xticks(range(len(days)), [f"{day.day}" if step == 1 else f"{day:%d %b}" for day in days], fontsize=8)
         axes.grid(axis="x", visible=False)
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.margins(x=0.01)
         for index, day in enumerate(days):
             if step == 1 and day.weekday() >= 5:
                 axes.axvspan(index - 0.5, index + 0.5, color="#f5f7fa", zorder=0)
@@ -117,7 +120,7 @@ def adherence(material: Material) -> str:
     rows = [r for r in material.judged if r.clock == "resolution"]
     shown = present(material, rows)
     priorities = sorted({r.priority for r in rows})
-    with drawn(3.5, 2.3) as (axes, out):
+    with drawn(HALF, 2.6) as (axes, out):
         width = 0.8 / max(len(shown), 1)
         for number, (name, (title, colour)) in enumerate(shown.items()):
             for index, priority in enumerate(priorities):
@@ -140,7 +143,7 @@ def time_to_resolve(material: Material) -> str:
     """Median (bar) and 90th percentile (line) by priority and side, hours on the wall, on a logarithmic scale."""
     shown = present(material, material.finished)
     priorities = sorted({r.priority for r in material.finished})
-    with drawn(3.5, 2.3) as (axes, out):
+    with drawn(HALF, 2.6) as (axes, out):
         width = 0.8 / max(len(shown), 1)
         for number, (name, (title, colour)) in enumerate(shown.items()):
             for index, priority in enumerate(priorities):
@@ -167,7 +170,7 @@ def time_to_resolve(material: Material) -> str:
 
 def bars(names: Sequence[str], values: Sequence[float], colours: Sequence[str], unit: str = "") -> str:
     """Horizontal bars, the first on top, each with its value."""
-    with drawn(7.2, 0.4 + 0.24 * max(len(names), 1)) as (axes, out):
+    with drawn(WIDE, 0.4 + 0.26 * max(len(names), 1)) as (axes, out):
         places = range(len(names))
         axes.barh(places, values, color=list(colours), height=0.68)
         axes.set_yticks(places, [_plain(name) for name in names], color=INK)
@@ -185,7 +188,7 @@ def bars(names: Sequence[str], values: Sequence[float], colours: Sequence[str], 
 def acknowledged(material: Material) -> str:
     """How long people took to acknowledge an offer: the share that had done so after so many minutes."""
     rows = [r for r in material.transfers if r.acknowledged_seconds is not None and not r.automatic]
-    with drawn(3.5, 2.3) as (axes, out):
+    with drawn(HALF, 2.6) as (axes, out):
         there = {}
         for name, shown in sides(material).items():
             minutes = sorted(float(r.acknowledged_seconds) / 60 for r in rows if (r.to_partner or INTERNAL) == name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,4 +61,5 @@ async def review(engine: AsyncEngine, period: Period, directory: Path) -> list[P
         reach = f"from {instant_text(material.first_at)} to {instant_text(material.last_at)}"
         raise CannotRun(f"there are no facts of {period.title}: what is known reaches {reach}")
     before = await gather(engine, period.before())
-    return write(make(material, before if before.finished else None), directory)
+    whole = material.first_at is not None and material.first_at < before.period.since + timedelta(days=1)
+    return write(make(material, before if whole else None), directory)

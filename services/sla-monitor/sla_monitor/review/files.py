@@ -25,10 +25,11 @@ def write(review: Review, directory: Path) -> list[Path]:
         "tickets.csv": table(_TICKET_COLUMNS, _tickets(review)),
         "review.json": msgspec.json.format(msgspec.json.encode(document(review)), indent=1).decode() + "\n",
     }
-    return [_whole(directory / name, text) for name, text in made.items()]
+    return [whole(directory / name, text) for name, text in made.items()]
 
 
-def _whole(path: Path, text: str) -> Path:
+def whole(path: Path, text: str) -> Path:
+    """Writes a file so that a reader sees all of it or none."""
     part = path.with_name(path.name + ".part")
     part.write_text(text, encoding="utf-8", newline="")
     part.replace(path)

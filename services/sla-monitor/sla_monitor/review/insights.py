@@ -17,6 +17,8 @@ from sla_monitor.review.measures import INTERNAL, Counted, ninetieth, side_of
 AUTOMATE_AT_LEAST = 20
 AUTOMATE_ALONE = 0.8
 AUTOMATE_SPREAD = 12.0
+AUTOMATE_SHOWN = 10
+_AGREED = "agreed as a candidate"
 GAP_AT_LEAST = 10
 GAP_COVERED = 0.2
 GAP_MOVED = 0.4
@@ -134,13 +136,14 @@ def automation(material: Material) -> Table:
             continue
         title, agreed = candidates.get(category, (category, False))
         prices = {r.ticket: float(r.price) for r in material.taken if r.price is not None and r.category == category}
-        why = "agreed as a candidate" if agreed else "not marked as a candidate in the agreement yet"
+        why = _AGREED if agreed else "not marked as a candidate in the agreement yet"
         counted = [Counted(r.ticket, "alone" if r in alone else "handed on", _seconds(r), r.url) for r in rows]
         lines.append(
             Line(
                 title,
                 {
                     "tickets": len(rows),
+                    "requests": sum(r.kind == "service_request" for r in rows) / len(rows),
                     "alone": len(alone) / len(rows),
                     "median": median(times),
                     "spread": round(spread, 1),
@@ -150,24 +153,32 @@ def automation(material: Material) -> Table:
                 counted,
             )
         )
-    lines.sort(key=lambda line: (-line.values["tickets"] * line.values["alone"], line.what))
+    lines.sort(key=_worth)
     return Table(
         "automation",
         "Automation candidates worth doing",
         f"Categories with at least {AUTOMATE_AT_LEAST} tickets resolved in the period, of which at least"
         f" {AUTOMATE_ALONE:.0%} were solved by one queue and stayed so, and whose work is alike: nine of ten took no"
         " more"
-        f" than {AUTOMATE_SPREAD:g} times as long as the middle one. The largest first",
+        f" than {AUTOMATE_SPREAD:g} times as long as the middle one. Requests and agreed candidates first, then the"
+        f" largest; at most {AUTOMATE_SHOWN}",
         {
             "tickets": ("Tickets", "count"),
+            "requests": ("Requests", "ratio"),
             "alone": ("Solved by one queue", "ratio"),
             "median": ("Median time", "seconds"),
             "spread": ("90th ÷ median", "number"),
             "paid": ("Paid to partners", "money"),
         },
-        lines,
+        lines[:AUTOMATE_SHOWN],
         "No category is both frequent and alike enough.",
     )
+
+
+def _worth(line: Line) -> tuple[bool, float, str]:
+    """A request is done in steps that are known; an incident has to be understood first."""
+    known = line.values["requests"] >= 0.5 or line.why == _AGREED
+    return not known, -line.values["tickets"] * line.values["alone"], line.what
 
 
 def gaps(material: Material) -> Table:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sla_monitor.facts.course import CTES
 from sla_monitor.review.period import Period
@@ -175,6 +175,7 @@ async def gather(engine: AsyncEngine, period: Period) -> Material:
         async def rows(query: str, parameters: dict[str, Any] = span) -> list[Row]:
             return list((await connection.execute(text(query), parameters)).all())
 
+        agreements = await rows(_AGREEMENTS, {"until": period.until})
         known = await rows("SELECT min(at) AS first_at, max(at) AS last_at FROM facts.versions", {})
         return Material(
             period=period,
@@ -188,20 +189,20 @@ async def gather(engine: AsyncEngine, period: Period) -> Material:
             scores=await rows(_SCORES),
             pauses=await rows(_PAUSES),
             rules=await rows(_RULES),
-            agreements=await rows(_AGREEMENTS, {"until": period.until}),
-            **await _names(connection),
+            agreements=agreements,
+            **_names(agreements, period),
             first_at=known[0].first_at,
             last_at=known[0].last_at,
         )
 
 
-async def _names(connection: AsyncConnection) -> dict[str, Any]:
-    """Titles of partners and queues, as the newest version that names them has it."""
+def _names(agreements: list[Row], period: Period) -> dict[str, Any]:
+    """partners: of the versions in force at some time of the period; titles of queues: of all, the newest first."""
     partners: dict[str, str] = {}
     titles: dict[str, str] = {}
-    found = await connection.execute(text("SELECT document FROM facts.agreements ORDER BY effective_at, version"))
-    for (document,) in found:
-        agreement = document["agreement"]
-        partners |= {name: contract["title"] for name, contract in agreement.get("partners", {}).items()}
+    for row, following in zip(agreements, [*agreements[1:], None], strict=True):
+        agreement = row.document["agreement"]
         titles |= {name: queue["title"] for name, queue in agreement["queues"].items()}
+        if following is None or following.effective_at > period.since:
+            partners |= {name: contract["title"] for name, contract in agreement.get("partners", {}).items()}
     return {"partners": partners, "titles": titles}

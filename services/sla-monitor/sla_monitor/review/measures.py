@@ -95,7 +95,8 @@ def sections(material: Material) -> list[Section]:
 def _split(material: Material, rows: Iterable[Row], side: Callable[[Row], str] = side_of) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {name: [] for name in columns(material)}
     for row in rows:
-        found[side(row)].append(row)
+        # A partner whose contract ended before the period may still have resolved something in it.
+        found.setdefault(side(row), []).append(row)
         found[ALL].append(row)
     return found
 
@@ -280,6 +281,26 @@ def quality(material: Material) -> Section:
                 "Of the tickets resolved in the period, the share that came back to a queue that had had them"
                 " (A → B → A), by the side that resolved them",
                 _each(finished, lambda rows: _ratio(rows, lambda r: r.returns > 0, "came back", "not", "came back")),
+                "low",
+            ),
+            Measure(
+                "tool.reassignments",
+                "Reassignments in the tool",
+                "number",
+                "Changes of the group that the ticket's tool names, of the tickets resolved in the period, whoever"
+                " owned them"
+                " here; by the side that resolved them",
+                _each(finished, lambda rows: _mean(rows, lambda r: float(r.tool_moves))),
+                "low",
+            ),
+            Measure(
+                "tool.ping_pong",
+                "Ping-pong in the tool",
+                "ratio",
+                "Of the same tickets, the share that came back to a group that had had them (A → B → A)",
+                _each(
+                    finished, lambda rows: _ratio(rows, lambda r: r.tool_returns > 0, "came back", "not", "came back")
+                ),
                 "low",
             ),
             Measure(
