@@ -24,15 +24,17 @@ _NOTHING = float("nan")
 
 
 class Snapshots:
-    """The figures as they were computed last. now: the desk's present, None before a replay's first step."""
+    """The figures as they were computed last. now: the desk's present, None before a replay's first step. caught_up:
+    whether every event known to the broker is a fact by now. complete: whether that was so when they were computed."""
 
-    def __init__(self, engine: AsyncEngine, now: Callable[[], datetime | None]) -> None:
-        self._engine, self._now = engine, now
+    def __init__(self, engine: AsyncEngine, now: Callable[[], datetime | None], caught_up: Callable[[], bool]) -> None:
+        self._engine, self._now, self._caught_up = engine, now, caught_up
         self._computing = asyncio.Lock()
         self._computed_at = -_FRESH_SECONDS
         self._asked = asyncio.Event()
         self._asked.set()
         self.latest: Figures | None = None
+        self.complete = False
 
     def ask(self) -> Figures | None:
         """The latest; they are renewed soon, for whoever asks next."""
@@ -44,8 +46,10 @@ class Snapshots:
         async with self._computing:
             loop = asyncio.get_running_loop()
             now = self._now()
-            if now is not None and loop.time() - self._computed_at >= _FRESH_SECONDS:
-                self.latest = await figures(self._engine, now)
+            standing = self._caught_up()
+            stale = loop.time() - self._computed_at >= _FRESH_SECONDS or (standing and not self.complete)
+            if now is not None and stale:
+                self.latest, self.complete = await figures(self._engine, now), standing
                 self._computed_at = loop.time()
             return self.latest
 
@@ -122,14 +126,14 @@ class FigureAnswer(BaseModel):
 
 
 class FiguresAnswer(BaseModel):
-    """until: the instant at which the windows end. caught_up: every event known to the broker is counted."""
+    """until: the instant at which the windows end. caught_up: every event that the broker knew of is counted."""
 
     until: datetime
     caught_up: bool
     figures: list[FigureAnswer]
 
 
-def add_routes(app: FastAPI, snapshots: Snapshots, caught_up: Callable[[], bool]) -> None:
+def add_routes(app: FastAPI, snapshots: Snapshots) -> None:
     @app.get("/v1/figures", tags=["figures"], response_model=FiguresAnswer)
     async def show_figures(
         figure: Name | None = None,
@@ -141,13 +145,12 @@ def add_routes(app: FastAPI, snapshots: Snapshots, caught_up: Callable[[], bool]
         ] = None,
     ) -> FiguresAnswer:
         """Rolling figures of both sides over an hour, a day and a week, ending now (in a replay: where it stands)."""
-        standing = caught_up()
         found = await snapshots.fresh()
         if found is None:
             raise Problem(503, "the replay has not begun, so there is no present to count back from; ask again")
         return FiguresAnswer(
             until=found.until,
-            caught_up=standing,
+            caught_up=snapshots.complete,
             figures=[
                 _answer(f)
                 for f in found.values

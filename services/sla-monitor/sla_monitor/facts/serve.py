@@ -81,7 +81,8 @@ async def _serve(settings: RuntimeSettings) -> int:
         await _migrated(engine)
         metrics = Metrics(GROUP)
         clock = Clock(stream=settings.clock == "stream")
-        snapshots = Snapshots(engine, lambda: _present(clock))
+        state = _State()
+        snapshots = Snapshots(engine, lambda: _present(clock), lambda: state.caught_up)
         FiguresCollector(snapshots, metrics.registry)
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="relaydesk-facts-")))
         gatherer = Gatherer(
@@ -92,9 +93,8 @@ async def _serve(settings: RuntimeSettings) -> int:
             FactsMetrics(metrics.registry),
             session_seconds=settings.session_seconds,
         )
-        state = _State()
         app = make_app(GROUP, metrics, state.alive, state.ready)
-        add_routes(app, snapshots, lambda: state.caught_up)
+        add_routes(app, snapshots)
         await stack.enter_async_context(listening(app, settings))
         helpers = [
             asyncio.create_task(_watch(settings, state), name="watch"),
