@@ -16,10 +16,10 @@ EXTRAS := --extra train --extra facts --extra charts
 COMPOSE := docker compose -f deploy/compose/compose.yaml
 PYTHONS := python3 python3.14 python3.13 python3.12 python3.11 python
 
-.PHONY: help setup lint format test run replay review baseline up down bench chaos schemas lock clean
+.PHONY: help setup lint format test run replay review baseline up down bench chaos schemas dashboards lock clean
 
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make the environment in .venv from the hash lock (seconds when nothing changed)
 	@echo "$(VENV) is ready."
@@ -69,6 +69,9 @@ bench: $(READY) ## Measure the runtime beside a bare aiokafka loop and a bare Fa
 
 chaos: $(READY) ## The long form of the fault tests: kills, freezes, broker restarts
 	$(PY) -m pytest -rs tests/chaos
+
+dashboards: $(READY) ## Write the dashboards and the reference of the metrics anew from the code
+	$(PY) -m relaydesk_observe write
 
 schemas: $(READY) ## Write the JSON Schemas and the AsyncAPI document anew from the models
 	$(PY) -m ticket_contracts.documents --write

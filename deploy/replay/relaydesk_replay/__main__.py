@@ -119,7 +119,7 @@ async def _run(options: argparse.Namespace, console: Console) -> int:
         feed = feed.first(options.limit)
     begin = feed.items[0].at if first else now
     clock = "stream" if first else "wall"
-    plan = desks.Plan(directory, options.agreement, begin, clock=clock, ports=_ports(), fresh=first)
+    plan = desks.Plan(directory, options.agreement, begin, clock=clock, ports=_ports(), fresh=first, watched=True)
     async with desks.running(plan, _stages(console)) as desk:
         holds = True
         if first:
@@ -189,7 +189,7 @@ async def _replay(options: argparse.Namespace, console: Console) -> int:
 async def _up(options: argparse.Namespace, console: Console) -> int:
     directory = RUN / "desk"
     if options.foreground:
-        plan = desks.Plan(directory, options.agreement, datetime.now(UTC), ports=_ports())
+        plan = desks.Plan(directory, options.agreement, datetime.now(UTC), ports=_ports(), watched=True)
         async with desks.running(plan, _stages(console)) as desk:
             await _stay(desk, console)
         return 0

@@ -19,8 +19,10 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from relaydesk_local import LocalKafka, LocalPostgres
-from relaydesk_local.ports import free_port, require_free
+from relaydesk_local import BackendError, LocalKafka, LocalPostgres, prometheus
+from relaydesk_local.ports import free_port, is_free, require_free
+from relaydesk_local.prometheus import LocalAlertmanager, LocalPrometheus
+from relaydesk_local.server import LocalServer
 from relaydesk_replay.supervisor import Service, ServiceFailed, Supervisor
 from ticket_contracts import topics
 from ticket_contracts.agreement import Agreement
@@ -49,9 +51,13 @@ PORTS = {
     "facts": 8606,
     "kafka": 9092,
     "postgres": 5433,
+    "prometheus": 9090,
+    "alertmanager": 9093,
 }
 """Where a desk that stays up listens; a replay takes free ports."""
 
+
+WATCHERS = ("prometheus", "alertmanager")
 
 OPERATOR_KEY = "operator.key"
 _KEYS = "handoff-keys.json"
@@ -63,7 +69,8 @@ class Plan:
     """What to bring up. directory: for data, logs and `endpoints.json`. agreement: its document. now: when the desk is
     set up (UTC). partitions: of topics keyed by ticket. clock: `stream` follows a replay from the start. ports: name ->
     port, absent ones are free ports.
-    fresh: nothing of an earlier run is kept. ephemeral: PostgreSQL need not survive a power cut."""
+    fresh: nothing of an earlier run is kept. ephemeral: PostgreSQL need not survive a power cut. watched: Prometheus
+    and Alertmanager are started with it, where they are installed. scrapes: intervals in place of the usual ones."""
 
     directory: Path
     agreement: Path
@@ -73,6 +80,8 @@ class Plan:
     ports: dict[str, int] = field(default_factory=dict)
     fresh: bool = False
     ephemeral: bool = False
+    watched: bool = False
+    scrapes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +101,13 @@ async def running(plan: Plan, say: Callable[[str], None] = lambda _: None) -> As
     or AgreementError for a document that cannot be signed."""
     agreement = read_agreement(plan.agreement.read_text(), str(plan.agreement))
     if plan.fresh:
-        for name in ("kafka", "postgres", "services"):
+        for name in ("kafka", "postgres", "services", *WATCHERS):
             shutil.rmtree(plan.directory / name, ignore_errors=True)
     for name, port in plan.ports.items():
-        require_free(port, name)
-    plan = dataclasses.replace(plan, ports={"facts": free_port(), **plan.ports})
+        if name not in WATCHERS:
+            require_free(port, name)
+    # A process that is started again is found where it was.
+    plan = dataclasses.replace(plan, ports={**{name: free_port() for name in (EDGE, *MODULES, "facts")}, **plan.ports})
     kafka = LocalKafka(plan.directory / "kafka", port=plan.ports.get("kafka"))
     postgres = LocalPostgres(plan.directory / "postgres", port=plan.ports.get("postgres"), ephemeral=plan.ephemeral)
     try:
@@ -109,8 +120,14 @@ async def running(plan: Plan, say: Callable[[str], None] = lambda _: None) -> As
         await _operator_key(plan.directory)
         say("Starting the five services")
         supervisor = Supervisor(_services(plan, bootstrap, database), plan.directory / "services")
-        async with supervisor.running():
+        async with supervisor.running(), contextlib.AsyncExitStack() as stack:
             endpoints = _endpoints(plan, await supervisor.endpoints(), bootstrap, database)
+            if plan.watched and prometheus.installed():
+                say("Starting Prometheus and Alertmanager")
+                watchers = _watchers(plan)
+                for watcher in watchers:
+                    stack.push_async_callback(asyncio.to_thread, watcher.stop)
+                endpoints |= await _watch(watchers, say)
             path = plan.directory / "endpoints.json"
             path.write_bytes(msgspec.json.format(msgspec.json.encode(endpoints)))
             try:
@@ -119,6 +136,32 @@ async def running(plan: Plan, say: Callable[[str], None] = lambda _: None) -> As
                 path.unlink(missing_ok=True)
     finally:
         await _both(kafka.stop, postgres.stop)
+
+
+def _watchers(plan: Plan) -> list[LocalServer]:
+    """Alertmanager and Prometheus, in the order of their start. A port that somebody has is theirs: nobody else asks
+    for these."""
+    given = [plan.ports.get(name) for name in WATCHERS]
+    port, alerts_port = (port if port is not None and is_free(port) else free_port() for port in given)
+    alertmanager = LocalAlertmanager(plan.directory / "alertmanager", port=alerts_port)
+    targets = {name: f"http://127.0.0.1:{plan.ports[name]}" for name in (EDGE, *MODULES, "facts")}
+    watching = LocalPrometheus(
+        plan.directory / "prometheus",
+        targets,
+        port=port,
+        alertmanager=alertmanager.address,
+        intervals=plan.scrapes,
+    )
+    return [alertmanager, watching]
+
+
+async def _watch(watchers: list[LocalServer], say: Callable[[str], None]) -> dict[str, str]:
+    """Starts them; a desk does without where that fails."""
+    try:
+        return {watcher.name.lower(): await asyncio.to_thread(watcher.start) for watcher in watchers}
+    except BackendError as error:
+        say(f"without Prometheus: {error}")
+        return {}
 
 
 async def _both(*work: Callable[[], _T]) -> list[_T]:
