@@ -7,6 +7,7 @@ import msgspec
 from ticket_contracts import topics
 from ticket_contracts.classification import TicketClassified
 from ticket_contracts.cloudevents import Event
+from ticket_contracts.knowledge import Article
 from ticket_contracts.routing import TicketDispatched, TicketRouted
 from ticket_contracts.sla import ClockEvent
 from ticket_contracts.tickets import Feedback, TicketDuplicate, TicketNormalized
@@ -50,7 +51,11 @@ EVENTS: dict[str, tuple[type[Event], ...]] = {
 }
 """Relaydesk's own events by topic; a name that ends with a dot stands for a family of topics."""
 
-RECEIVED: dict[str, type[msgspec.Struct]] = {topics.REPLIES: Reply, topics.FEEDBACK: Feedback}
+RECEIVED: dict[str, type[msgspec.Struct]] = {
+    topics.REPLIES: Reply,
+    topics.FEEDBACK: Feedback,
+    topics.ARTICLES: Article,
+}
 """What others write to us, by topic."""
 
 CONTROL: dict[str, type[msgspec.Struct]] = {topics.TIME: TimeStep, topics.PROGRESS: Progress}

@@ -86,6 +86,7 @@ _WRITERS = {
     topics.OFFERS: "handoff",
     topics.REPLIES: "one partner (or `internal`) alone",
     topics.FEEDBACK: "ITSM tools and people",
+    topics.ARTICLES: "the knowledge base",
     topics.TIME: "a replay",
     topics.PROGRESS: "each service",
 }

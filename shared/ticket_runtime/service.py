@@ -7,8 +7,8 @@ import contextlib
 import gc
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,8 @@ class ServiceSpec:
     needs_agreement: the agreements are read to their end before the first decision, and followed.
     dead_letters: when they stop the process, where what comes in is in nobody's hand here; None: by the settings.
     observe: registers the service's own metrics, once, and returns what keeps them.
+    tables: topic of one partition -> what takes in each of its records (key, value; None deletes). All of it is taken
+    in before the first message is handled, and what comes later as it comes.
     """
 
     name: str
@@ -71,6 +73,7 @@ class ServiceSpec:
     needs_agreement: bool = True
     dead_letters: DeadLetterLimit | None = None
     observe: Callable[[Registry], Observer] | None = None
+    tables: Mapping[str, Callable[[bytes, bytes | None], None]] = field(default_factory=dict)
 
 
 def run_service(spec: ServiceSpec, settings: RuntimeSettings, make_loop: Callable[..., Loop] = Loop) -> int:
@@ -123,6 +126,11 @@ async def _run(spec: ServiceSpec, settings: RuntimeSettings, make_loop: Callable
             ends.add(following)
             if stopped.is_set():
                 return STOPPED
+        tables = [
+            await stack.enter_async_context(_table(settings, topic, take, stopped))
+            for topic, take in spec.tables.items()
+        ]
+        ends.update(tables)
         inputs = spec.inputs(agreements) if callable(spec.inputs) else spec.inputs
         group = TaskGroup(
             name=spec.name,
@@ -146,7 +154,7 @@ async def _run(spec: ServiceSpec, settings: RuntimeSettings, make_loop: Callable
             await asyncio.wait({working, renewal, *ends}, return_when=asyncio.FIRST_COMPLETED)
             loop.stop()
             await working
-            for helper in (following, looking):
+            for helper in (following, looking, *tables):
                 if helper is not None and helper.done():
                     helper.result()
             return RENEWED if renewal.done() and not stopped.is_set() else STOPPED
@@ -182,18 +190,7 @@ async def _following(
 ) -> AsyncIterator[asyncio.Task[None]]:
     """The agreements are read to the end, at least one unless it is stopped meanwhile, and followed by the task that
     this yields; it ends by a fault alone."""
-    partition = TopicPartition(settings.topic_prefix + topics.AGREEMENT, 0)
-    reader = AIOKafkaConsumer(
-        bootstrap_servers=settings.bootstrap,
-        isolation_level="read_committed",
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-    )
-    await reader.start()
-    try:
-        reader.assign([partition])
-        end = (await reader.end_offsets([partition]))[partition]
-        await reader.seek_to_beginning(partition)
+    async with _reading(settings, topics.AGREEMENT) as (reader, partition, end):
 
         async def read() -> None:
             fetched = await reader.getmany(timeout_ms=1_000)
@@ -225,6 +222,53 @@ async def _following(
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def _table(
+    settings: RuntimeSettings, topic: str, take: Callable[[bytes, bytes | None], None], stopped: asyncio.Event
+) -> AsyncIterator[asyncio.Task[None]]:
+    """A topic is taken in to its end, unless it is stopped meanwhile, and followed by the task that this yields."""
+    async with _reading(settings, topic) as (reader, partition, end):
+
+        async def read() -> None:
+            for records in (await reader.getmany(timeout_ms=1_000)).values():
+                for record in records:
+                    take(record.key or b"", record.value)
+
+        while not stopped.is_set() and await reader.position(partition) < end:
+            await read()
+
+        async def follow() -> None:
+            while True:
+                await read()
+
+        following = asyncio.create_task(follow(), name=topic)
+        try:
+            yield following
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def _reading(
+    settings: RuntimeSettings, topic: str
+) -> AsyncIterator[tuple[AIOKafkaConsumer, TopicPartition, int]]:
+    """A reader at the beginning of a topic of one partition, and that partition's end."""
+    partition = TopicPartition(settings.topic_prefix + topic, 0)
+    reader = AIOKafkaConsumer(
+        bootstrap_servers=settings.bootstrap,
+        isolation_level="read_committed",
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+    )
+    await reader.start()
+    try:
+        reader.assign([partition])
+        end = (await reader.end_offsets([partition]))[partition]
+        await reader.seek_to_beginning(partition)
+        yield reader, partition, end
     finally:
         await reader.stop()
 

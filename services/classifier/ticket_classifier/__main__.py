@@ -7,23 +7,27 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
 from aiokafka.errors import KafkaError
 from rich.console import Console
 
+from ticket_classifier.adapters.articles import ArticlesError, read_articles, taking
 from ticket_classifier.adapters.labelled import LabelledError
 from ticket_classifier.adapters.models import Models, read_model
-from ticket_classifier.adapters.recorded import Recorded, broker, directory
+from ticket_classifier.adapters.recorded import NoRecordError, Recorded, broker, directory
 from ticket_classifier.adapters.tickets import DEFAULT_AGREEMENT, TicketsError, default_agreement, read_tickets
-from ticket_classifier.commands import modelling
+from ticket_classifier.commands import coverage, learning, modelling
 from ticket_classifier.domain.again import differences
 from ticket_classifier.domain.decide import asked_of, classified, decide
+from ticket_classifier.domain.knowledge import Knowledge
 from ticket_classifier.domain.opinion import ModelError
 from ticket_classifier.domain.policy import Policy
 from ticket_classifier.explain import explanation
 from ticket_classifier.handlers import INPUTS, ClassifierWork
+from ticket_contracts import topics
 from ticket_contracts.agreement import digest
 from ticket_contracts.agreement.reading import AgreementError, read_agreement
 from ticket_contracts.classification import TicketClassified
@@ -44,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AgreementError as error:
         print(error, file=sys.stderr)
         return 1
-    except (OSError, TicketsError, LabelledError, ModelError) as error:
+    except (OSError, TicketsError, LabelledError, ModelError, ArticlesError, NoRecordError) as error:
         print(error, file=sys.stderr)
         return 2
 
@@ -83,12 +87,15 @@ def _parser() -> argparse.ArgumentParser:
     classify.add_argument(
         "--model", type=Path, metavar="DIR", help="ask this text model too, as if the agreement named it"
     )
+    classify.add_argument("--articles", type=Path, metavar="FILE", help="suggest articles from this file, JSON Lines")
     classify.add_argument(
         "--json", action="store_true", help="print each decision as the event it would be, one a line"
     )
     classify.set_defaults(run=_classify)
 
     modelling.add_commands(commands)
+    coverage.add_command(commands)
+    learning.add_command(commands)
 
     again = commands.add_parser(
         "redecide",
@@ -125,13 +132,14 @@ def _serve(_: argparse.Namespace) -> int:
     from ticket_runtime.service import ServiceSpec, run_service  # the other commands need none of its web server
     from ticket_runtime.settings import RuntimeSettings
 
-    models = Models(_MODELS)
+    models, knowledge = Models(_MODELS), Knowledge()
     spec = ServiceSpec(
         name="classifier",
         inputs=INPUTS,
-        make_work=lambda context: ClassifierWork(context.agreements, models),
+        make_work=lambda context: ClassifierWork(context.agreements, models, knowledge),
         stateful=True,
         observe=ClassifierMetrics,
+        tables={topics.ARTICLES: partial(taking, knowledge)},
     )
     return run_service(spec, RuntimeSettings())
 
@@ -143,10 +151,14 @@ def _classify(options: argparse.Namespace) -> int:
     agreement = read_agreement(path.read_text(encoding="utf-8"), str(path))
     policy = Policy(digest(agreement), agreement)
     model = None if options.model is None else read_model(options.model)[0]
+    knowledge = Knowledge([] if options.articles is None else read_articles(options.articles))
     console = Console(highlight=False)
     for ticket in tickets:
+        asked = asked_of(ticket)
+        verdict = decide(asked, [], policy, model)
+        suggested = knowledge.suggest(asked.title, asked.text, verdict.outcome.category, policy.related)
         event = classified(
-            decide(asked_of(ticket), [], policy, model),
+            verdict,
             ticket=ticket.ticket,
             at=ticket.decided_for,
             versions=(ticket.ticket_version, 1),
@@ -154,11 +166,12 @@ def _classify(options: argparse.Namespace) -> int:
             normalized=ce_id(ticket),
             corrections=[],
             model=model,
+            articles=[suggestion.article.article_id for suggestion in suggested],
         )
         if options.json:
             print(msgspec.json.encode(event).decode())
         else:
-            console.print(explanation(ticket, event, agreement, policy.titles))
+            console.print(explanation(ticket, event, agreement, policy.titles, suggested))
     return 0
 
 

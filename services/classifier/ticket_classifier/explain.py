@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ticket_classifier.domain.decide import CORRECTION, DEFAULT, MODEL, SOURCE, TAXONOMY
+from ticket_classifier.domain.knowledge import Suggestion
 from ticket_contracts.agreement import Agreement
 from ticket_contracts.classification import Judgement, ModelOpinion, TicketClassified
 from ticket_contracts.tickets import TicketNormalized
@@ -20,7 +21,11 @@ _COLOURS = {"P1": "bold white on red", "P2": "bold red", "P3": "yellow", "P4": "
 
 
 def explanation(
-    ticket: TicketNormalized, event: TicketClassified, agreement: Agreement, titles: Mapping[str, str]
+    ticket: TicketNormalized,
+    event: TicketClassified,
+    agreement: Agreement,
+    titles: Mapping[str, str],
+    suggested: Sequence[Suggestion] = (),
 ) -> Panel:
     """titles: category -> its title. The ticket's text is shown with the words that counted marked."""
     shown = ticket.text.strip()
@@ -34,6 +39,8 @@ def explanation(
         parts += [Text(), _opinion(event.opinion, titles)]
     if event.abstained:
         parts += [Text(), _candidates(event, titles)]
+    if suggested:
+        parts += [Text(), _articles(suggested)]
     return Panel(
         Group(*parts),
         title=Text(ticket.title or "(no title)", style="bold"),
@@ -116,6 +123,15 @@ def _opinion(opinion: ModelOpinion, titles: Mapping[str, str]) -> Text:
     if against:
         line.append("\n  against: " + ", ".join(f"{term} {weight:+.2f}" for term, weight in against), "red")
     return line
+
+
+def _articles(suggested: Sequence[Suggestion]) -> Text:
+    text = Text("articles that may help", style="dim")
+    for suggestion in suggested:
+        article = suggestion.article
+        text.append(f"\n  {article.title}", "not dim")
+        text.append(f" ({article.url or article.article_id}): {', '.join(suggestion.words)}")
+    return text
 
 
 def _words(terms: Iterable[tuple[str, float]]) -> str:

@@ -11,10 +11,11 @@ from typing import Final, Protocol
 import msgspec
 
 from ticket_classifier.domain.decide import asked_of, classified, correction_of, decide, shadowed
+from ticket_classifier.domain.knowledge import Knowledge
 from ticket_classifier.domain.opinion import Model, Models, no_models
-from ticket_classifier.domain.policy import Policy
+from ticket_classifier.domain.policy import Asked, Policy
 from ticket_classifier.domain.tickets import TicketState
-from ticket_classifier.domain.verdict import Correction
+from ticket_classifier.domain.verdict import Correction, Verdict
 from ticket_contracts import topics
 from ticket_contracts.agreement import Published
 from ticket_contracts.agreement.model import TextModel
@@ -42,11 +43,12 @@ class ClassifierWork:
     """`ticket_runtime.task.Work` of the classifier. Its changelog holds a `TicketState` for each ticket, under its
     id."""
 
-    def __init__(self, agreements: Agreements, models: Models = no_models) -> None:
+    def __init__(self, agreements: Agreements, models: Models = no_models, knowledge: Knowledge | None = None) -> None:
         """models: where those that the agreement names are found. One that is not there is done without: the rules
-        decide, and `inputs.model` says so."""
+        decide, and `inputs.model` says so. knowledge: the articles that are suggested."""
         self._agreements = agreements
         self._models = models
+        self._knowledge = knowledge or Knowledge()
         self._policies: dict[str, Policy] = {}
         self._tickets: dict[bytes, bytes] = {}  # encoded: a desk has many tickets, and works on few at a time
 
@@ -99,6 +101,7 @@ class ClassifierWork:
                 corrections=corrections,
                 model=model,
                 shadow=shadowed(asked, corrections, policy, self._model(policy.candidate)),
+                articles=self._articles(asked, verdict, policy),
             )
             out.emit(topics.CLASSIFIED, event)
         heard = [] if state is None else state.heard
@@ -149,6 +152,7 @@ class ClassifierWork:
                 corrections=corrections,
                 model=model,
                 shadow=shadowed(state.asked, corrections, policy, self._model(policy.candidate)),
+                articles=self._articles(state.asked, verdict, policy),
             )
             out.emit(topics.CLASSIFIED, event)
         self._keep(
@@ -178,6 +182,10 @@ class ClassifierWork:
 
     def _model(self, named: TextModel | None) -> Model | None:
         return None if named is None else self._models(named.digest)
+
+    def _articles(self, asked: Asked, verdict: Verdict, policy: Policy) -> list[str]:
+        found = self._knowledge.suggest(asked.title, asked.text, verdict.outcome.category, policy.related)
+        return [suggestion.article.article_id for suggestion in found]
 
     def _policy(self, at: datetime) -> Policy:
         published = self._agreements.in_force(at)

@@ -18,6 +18,7 @@ from ticket_contracts import topics
 from ticket_contracts.agreement.publishing import record_of
 from ticket_contracts.classification import TicketClassified
 from ticket_contracts.cloudevents import Trace, ce_id, encode, headers, instant_text
+from ticket_contracts.knowledge import Article
 from ticket_contracts.tickets import TicketNormalized
 from unit.classifier.classifier_desk import MONDAY, agreement, feedback, normalized, published
 
@@ -104,3 +105,35 @@ async def test_tickets_are_classified_corrected_and_decided_again(
     printed, errors = await asyncio.wait_for(again.communicate(), 60)
     assert again.returncode == 0, errors.decode()
     assert printed.decode().splitlines()[-1] == f'{{"checked":{TICKETS + 1},"different":0}}'
+
+
+async def test_articles_are_read_to_their_end_before_the_first_decision_and_followed(
+    desk: KafkaDesk, request: pytest.FixtureRequest
+) -> None:
+    for number in range(300):
+        article = Article(article_id=f"KB-{number}", title=f"VPN token {number}", category="vpn")
+        await desk.send(topics.ARTICLES, msgspec.json.encode(article), article.article_id.encode())
+    await desk.send(topics.ARTICLES, b"no article", b"KB-odd")
+    await tell(desk, normalized("VPN token 299"))
+    process: subprocess.Popen[bytes] = request.getfixturevalue("process")
+
+    async def said(count: int) -> bool:
+        assert process.poll() is None, "the process ended"
+        return len(await decisions(desk)) >= count
+
+    await until(lambda: said(1), 60)
+    assert (await decisions(desk))[0].articles[0] == "KB-299", "the last of them was there"
+    await desk.send(topics.ARTICLES, None, b"KB-299")
+    new = Article(article_id="KB-new", title="VPN token 299", category="vpn")
+    await desk.send(topics.ARTICLES, msgspec.json.encode(new), b"KB-new")
+    asked = 1
+
+    async def followed() -> bool:
+        nonlocal asked
+        asked += 1
+        await tell(desk, normalized("VPN token 299", ticket=f"jira:main:again-{asked}"))
+        await desk.producer.flush()
+        await until(lambda: said(asked), 60)
+        return any(decision.articles[:1] == ["KB-new"] for decision in await decisions(desk))
+
+    await until(followed, 60)

@@ -26,7 +26,7 @@ IMPURE = {
 CLOCKS = {"now", "utcnow", "today"}  # of datetime and date
 
 # Reading a language, a mail or a check digit is arithmetic over text, a model over arrays: no clock, I/O or framework.
-PURE_LIBRARIES = {"jmespath", "lingua", "numpy", "quotequail", "selectolax", "stdnum"}
+PURE_LIBRARIES = {"bm25s", "jmespath", "lingua", "numpy", "quotequail", "selectolax", "stdnum"}
 
 
 def modules() -> list[Path]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from ticket_classifier.domain.figures import Figures
+from ticket_classifier.domain.learning import Baseline
 from ticket_classifier.domain.opinion import Calibration, ModelError, Thresholds
 from ticket_runtime.logs import logger
 
@@ -116,6 +117,19 @@ def read_model(directory: Path) -> tuple[TextModel, Manifest]:
     except ValueError as error:
         raise ModelError(f"{path} holds no weights of a model: {error}; train it anew") from None
     return model, manifest
+
+
+def baselines(directory: Path | None) -> dict[str, Baseline]:
+    """What the models of a directory were like at training, by digest. Those that cannot be read are left out."""
+    found = {}
+    for path in sorted(directory.glob(f"*/{MANIFEST}")) if directory is not None else []:
+        try:
+            manifest = read_manifest(path.parent)
+        except ModelError as error:
+            log.warning("a model cannot be read", reason=str(error))
+            continue
+        found[manifest.digest] = Baseline(manifest.digest, manifest.shares, manifest.words)
+    return found
 
 
 class Models:

@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from ticket_contracts import topics
 from ticket_contracts.agreement import Published, parse_published
@@ -44,11 +45,7 @@ class Recorded:
         }
         named = {name for event in self.decisions for name in (event.inputs.feedback, *event.inputs.earlier)}
         self.feedback: dict[str, Feedback] = {}
-        for _, value in read(topics.FEEDBACK):
-            try:
-                feedback = msgspec.json.decode(value, type=Feedback)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                continue  # others write here: what cannot be read became a dead letter, no decision rests on it
+        for feedback in all_feedback(read):
             if feedback.feedback_id in named:
                 self.feedback.setdefault(feedback.feedback_id, feedback)
 
@@ -79,6 +76,51 @@ def directory(path: Path) -> Read:
                     yield found.ce_type or "", bytes(found.data)
 
     return read
+
+
+class NoRecordError(ValueError):
+    """What was read is no record of a desk, or no broker answers: says what to do."""
+
+
+def reading(out: Path | None, bootstrap: str | None, prefix: str) -> Read:
+    """A replay's directory, or a desk's broker. What cannot be read is raised as NoRecordError."""
+    read = directory(out) if out is not None else broker(bootstrap or "", prefix)
+
+    def said(topic: str) -> list[tuple[str, bytes]]:
+        try:
+            return list(read(topic))
+        except KafkaError as error:
+            raise NoRecordError(
+                f"no answer from the broker at {bootstrap} ({error}); name a directory with --out"
+            ) from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise NoRecordError(f"{topic} is no record of a desk: {error}") from None
+
+    return said
+
+
+def newest_tickets(read: Read) -> list[TicketNormalized]:
+    """Every ticket as it is now."""
+    newest: dict[str, TicketNormalized] = {}
+    for ticket in _events(read, topics.NORMALIZED, TicketNormalized):
+        if ticket.ticket not in newest or newest[ticket.ticket].ticket_version < ticket.ticket_version:
+            newest[ticket.ticket] = ticket
+    return list(newest.values())
+
+
+def decisions(read: Read) -> list[TicketClassified]:
+    return list(_events(read, topics.CLASSIFIED, TicketClassified))
+
+
+def all_feedback(read: Read) -> list[Feedback]:
+    """What can be read of it. Others write there: the rest became dead letters, and no decision rests on them."""
+    found = []
+    for _, value in read(topics.FEEDBACK):
+        try:
+            found.append(msgspec.json.decode(value, type=Feedback))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+    return found
 
 
 def broker(bootstrap: str, prefix: str) -> Read:

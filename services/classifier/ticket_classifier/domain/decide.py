@@ -352,6 +352,7 @@ def classified(
     corrections: Sequence[Correction],
     model: Model | None = None,
     shadow: Shadow | None = None,
+    articles: Sequence[str] = (),
 ) -> TicketClassified:
     """The event of a verdict. versions: of the ticket and of its classification. normalized: ce_id of that version.
     model: that was at hand."""
@@ -380,6 +381,7 @@ def classified(
             earlier=[correction.id for correction in corrections[:-1]],
             model=None if model is None else model.digest,
         ),
+        articles=list(articles),
         opinion=verdict.opinion,
         shadow=shadow,
     )
