@@ -243,6 +243,8 @@ class TaskRunner:
                 for tp in tps
             },
         )
+        # What the work makes of its state to know what is due: before it is ready, and not when something is.
+        self.work.next_due()
         self.state = "running"
         self._wants_changed()
         self._metrics.running.labels(self._group.name, self.number).set(1)

@@ -14,7 +14,7 @@ import msgspec
 
 from sla_monitor.domain import clocks, transfers
 from sla_monitor.domain.due import DueQueue
-from sla_monitor.domain.packing import Packing, due_of
+from sla_monitor.domain.packing import Packing, due_of, is_undated
 from sla_monitor.domain.rules import Rules
 from sla_monitor.domain.state import (
     FIELDS,
@@ -473,7 +473,7 @@ class SlaWork:
         if self._queue is None:
             self._queue = DueQueue(self._true_due)
             for name, packed in list(self._tickets.items()):
-                self._await(name, due_of(packed) or self._dated(name, packed))
+                self._await(name, self._dated(name, packed) if is_undated(packed) else due_of(packed))
         return self._queue
 
     def _await(self, name: str, due: int) -> None:
@@ -483,7 +483,7 @@ class SlaWork:
             self._over.setdefault(-due, []).append(name)
 
     def _dated(self, name: str, packed: bytes) -> int:
-        """Of a ticket that was stored with nothing due: 0, or its day, where it ended before days were written down."""
+        """When it is due; of a ticket that ended before days were written down, with its day from now on."""
         ticket = self._packing.unpack(packed)
         if clocks.is_over(ticket):
             ticket.due = -self._forgotten_from(ticket)

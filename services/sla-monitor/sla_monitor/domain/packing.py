@@ -17,6 +17,8 @@ from sla_monitor.domain.state import Entry, Ticket
 _FIRST, _LAST = 0xE000, 0xF8FF
 _SHORTEST = 4
 """A word of fewer characters is no longer than its number."""
+_UNDATED = 0x90 | 14
+"""The first byte of a MessagePack array of so many fields."""
 _NOTHING = "\ufffd"
 """In place of a source's word that is itself a private character, and so means nothing to anybody else."""
 
@@ -33,6 +35,11 @@ _head = msgspec.msgpack.Decoder(_Head)
 def due_of(packed: bytes) -> int:
     """When the ticket's next notice is due, 0 for never; without unpacking the rest."""
     return _head.decode(packed).due
+
+
+def is_undated(packed: bytes) -> bool:
+    """Whether a monitor stored it that wrote down no day of forgetting yet: its array is shorter."""
+    return packed[0] == _UNDATED
 
 
 class Packing:
