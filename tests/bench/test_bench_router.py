@@ -73,8 +73,10 @@ def large(queues: int, rules: int) -> Agreement:
             "owner_role": "first-line",
             "calendar": f"cal{i % 20}",
             "capacity": 50,
-            "overflow": {"above": 40, "below": 30},
+            "overflow": {"above": 40, "below": 30, "oldest_minutes": {"above": 240, "below": 60}, "hold_minutes": 10},
             "close_lead_minutes": 30,
+            "skills": ["sap"] if i % 2 else [],
+            "groups": {"early": {"capacity": 30}, "late": {"capacity": 30, "skills": ["german"]}} if i % 3 == 0 else {},
         }
     del base["queues"]["night-desk"]
     named = [name for name in base["queues"] if name.startswith("q")]
@@ -89,6 +91,15 @@ def large(queues: int, rules: int) -> Agreement:
         {"name": f"r{i}", "when": conditions[i % 5](), "to": chance.sample(named, 3)} for i in range(rules - 1)
     ] + [{"name": "rest", "to": chance.sample(named, 3)}]
     base["routing"]["group_queues"] = {}
+    base["routing"]["weights"] = {"P1": 4, "P2": 2}
+    base["routing"]["skills"] = [
+        {"name": f"s{i}", "when": {"customer": [f"k{i}"]}, "skills": ["german"]} for i in range(CUSTOMERS // 4)
+    ]
+    for partner in base["partners"].values():
+        partner["regions"] = ["eu"]
+    base["residency"] = [
+        {"name": f"d{i}", "when": {"site": [f"s{i}"]}, "regions": ["eu"] if i % 2 else []} for i in range(10)
+    ]
     return Agreement.model_validate(base)
 
 

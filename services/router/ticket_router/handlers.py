@@ -57,9 +57,11 @@ _FORGOTTEN_AT_ONCE: Final = 2_000
 
 _normalized: Final = msgspec.json.Decoder(TicketNormalized)
 _state: Final = msgspec.json.Decoder(TicketState)
+_packed: Final = msgspec.msgpack.Decoder(TicketState)
 _overflow: Final = msgspec.json.Decoder(OverflowState)
 _instants: Final = msgspec.json.Decoder(list[int])
 _encode: Final = msgspec.json.Encoder().encode
+_pack: Final = msgspec.msgpack.Encoder().encode
 
 _Reader = msgspec.json.Decoder[Any]
 
@@ -104,7 +106,7 @@ class RouterWork:
         self._agreements = agreements
         self._policies = Policies()
         self._tickets: dict[str, TicketState] = {}
-        self._ended: dict[str, tuple[int, bytes]] = {}  # day of forgetting, and encoded: many, and few come back
+        self._ended: dict[str, tuple[int, bytes]] = {}  # day of forgetting, and packed: many, and few come back
         self._forget: dict[int, list[str]] = {}  # by day, with lazy deletion: `forget_on` is what counts
         self._views: dict[str, bytes] = {}
         self._due: list[tuple[dt.datetime, str]] = []  # with lazy deletion: a ticket's `look_at` is what counts
@@ -152,18 +154,18 @@ class RouterWork:
             return
         if state.ended and state.forget_on is None:
             state.keep_until(_KEPT_DAYS)
-        self._file(ticket, state, value)
+        self._file(ticket, state)
         if not state.ended and state.look_at is not None:
             heapq.heappush(self._due, (state.look_at, ticket))
 
-    def _file(self, ticket: str, state: TicketState, value: bytes) -> None:
-        """Where a ticket's state is found, and when it is forgotten. value: the state encoded."""
+    def _file(self, ticket: str, state: TicketState) -> None:
+        """Where a ticket's state is found, and when it is forgotten."""
         self._awaits_routing(ticket, state)
         if state.forget_on is not None:
             self._forget.setdefault(state.forget_on, []).append(ticket)
         if state.ended and state.forget_on is not None:
             self._tickets.pop(ticket, None)
-            self._ended[ticket] = (state.forget_on, value)
+            self._ended[ticket] = (state.forget_on, _pack(state))
         else:
             self._ended.pop(ticket, None)
             self._tickets[ticket] = state
@@ -215,7 +217,7 @@ class RouterWork:
         state = self._tickets.get(ticket)
         if state is None:
             archived = self._ended.get(ticket)
-            state = TicketState() if archived is None else _state.decode(archived[1])
+            state = TicketState() if archived is None else _packed.decode(archived[1])
         return state
 
     def _decide_if_needed(
@@ -486,9 +488,8 @@ class RouterWork:
     def _keep(self, ticket: str, state: TicketState, awaited: dt.datetime | None, policy: Policy, out: Outputs) -> None:
         """awaited: the `look_at` that already stands in the heap."""
         state.keep_until(policy.kept_days)
-        value = _encode(state)
-        out.store(_TICKET + ticket.encode(), value)
-        self._file(ticket, state, value)
+        out.store(_TICKET + ticket.encode(), _encode(state))
+        self._file(ticket, state)
         if not state.ended and state.look_at is not None and state.look_at != awaited:
             heapq.heappush(self._due, (state.look_at, ticket))
 

@@ -71,11 +71,13 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """steps: in order. loads: queue -> (unix second, load) whenever that changed, in order."""
+    """steps: in order. loads: queue -> (unix second, load) whenever that changed, in order. overflows: queue -> the
+    load from which it does."""
 
     steps: list[Step]
     loads: dict[str, list[tuple[int, int]]]
     capacities: dict[str, int | None]
+    overflows: dict[str, int]
 
     def first(self) -> dict[str, Step]:
         """ticket -> its first decision."""
@@ -124,6 +126,7 @@ class _Simulation:
         self.steps: list[Step] = []
         self.loads: dict[str, list[tuple[int, int]]] = {}
         self.capacities: dict[str, int | None] = {}
+        self.overflows: dict[str, int] = {}
 
     def tell(self, event: Given) -> None:
         at = event.decided_for
@@ -178,6 +181,8 @@ class _Simulation:
         partner = None if plan.contract is None else plan.contract.name
         prices = {} if partner is None else policy.agreement.partners[partner].price_per_ticket
         self.capacities[queue] = plan.capacity
+        if plan.depth is not None:
+            self.overflows[queue] = plan.depth.above
         self.steps.append(
             Step(
                 ticket=decision.ticket,
@@ -209,7 +214,12 @@ def simulate(under: Under, history: Iterable[Given]) -> Run:
     simulation = _Simulation(under)
     for event in history:
         simulation.tell(event)
-    return Run(steps=simulation.steps, loads=simulation.loads, capacities=simulation.capacities)
+    return Run(
+        steps=simulation.steps,
+        loads=simulation.loads,
+        capacities=simulation.capacities,
+        overflows=simulation.overflows,
+    )
 
 
 def in_order(

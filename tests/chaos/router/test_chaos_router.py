@@ -8,11 +8,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -23,8 +25,11 @@ from ticket_contracts import topics
 from ticket_contracts.agreement.publishing import record_of
 from ticket_contracts.cloudevents import Event, Trace, ce_id, headers, instant_text
 from ticket_contracts.routing import TicketRouted
+from ticket_router.handlers import RouterWork
+from ticket_runtime.agreements import Agreements
 from unit.router.router_desk import ALL_DAYS, MONDAY, agreement, classified, hours, normalized, published
 
+MANILA = ZoneInfo("Asia/Manila")
 WAVE = 500
 """Tickets that come at once; a fault strikes while they are worked off."""
 SESSION = 6.0
@@ -204,3 +209,23 @@ async def test_loads_and_caps_stay_exact(desk: KafkaDesk, processes: Processes, 
     assert sorted(taken) == [[n, n, n] for n in range(outside)]
     notices = [r for queue in seen for r in await desk.read(topics.queue(queue))]
     assert len(notices) == expected
+    await recounted(desk, found)
+
+
+async def recounted(desk: KafkaDesk, found: list[TicketRouted]) -> None:
+    """What the next owner of the task would restore, beside a recount of what stands on the topics."""
+    restored = RouterWork(Agreements([MADE]))
+    for record in await desk.read(topics.changelog("router"), partitions=1):
+        restored.restore(record.key, record.value)
+    held: Counter[str] = Counter()
+    given: Counter[tuple[str, str]] = Counter()
+    for event in found:  # none of them has ended, moved or been declined
+        held[event.queue] += 1
+        if event.support_model == "partner":
+            given["nightwatch", event.decided_for.astimezone(MANILA).date().isoformat()] += 1
+    assert restored.loads.loads == held
+    assert restored.loads.tickets == held
+    assert restored.loads.days == given
+    assert {day for _, day in given} == {"2026-03-02"}
+    assert restored.loads.taken("nightwatch", "2026-03-31") == (0, sum(given.values())), "the month's"
+    assert len(restored.snapshot()["tickets"]) == len(found)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import pytest
 
-from ticket_contracts.routing import TicketView
+from ticket_contracts.routing import TicketDispatched, TicketView
 from ticket_contracts.tickets import Attachment, Comment, Evidence, Requester, TicketNormalized
 from ticket_router.domain.tickets import TicketState
 from ticket_router.domain.views import full_view, redacted
 from unit.router.router_desk import classified, normalized
+from unit.router.test_router_work import ROUND_THE_CLOCK, Story
 
 AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
@@ -98,4 +100,72 @@ def test_what_a_view_is_made_of_is_known() -> None:
         "title", "text", "language", "comments", "requester", "customer", "status", "channel", "kind", "category",
         "impact", "urgency", "priority", "tier", "flags", "evidence", "service", "configuration_item", "assignee",
         "group", "attachments", "url", "created_at", "updated_at",
+    }  # fmt: skip
+
+
+def canaries(ticket: TicketNormalized) -> dict[str, str]:
+    """Where a word stands in the ticket -> a word that stands nowhere else."""
+    return {path: f"canary-{path}" for path in _texts(msgspec.to_builtins(ticket), "") if path not in _NOT_FREE}
+
+
+_NOT_FREE = {
+    "ticket", "decided_for", "source_version", "delivery", "lifecycle", "source", "instance", "external_id", "channel",
+    "status", "kind", "created_at", "updated_at", "received_at", "comments.0.at", "comments.0.author_role",
+    "comments.0.visibility",
+}  # fmt: skip
+"""Ids, instants and words of a fixed list: they cannot hold a canary. Of these `ticket` is every notice's key."""
+
+
+def _texts(value: Any, path: str) -> Iterator[str]:
+    match value:
+        case dict():
+            for name, part in value.items():
+                yield from _texts(part, f"{path}.{name}" if path else name)
+        case list():
+            for number, part in enumerate(value):
+                yield from _texts(part, f"{path}.{number}")
+        case str():
+            yield path
+
+
+def _set(value: Any, path: str, word: str) -> None:
+    *above, last = path.split(".")
+    for part in above:
+        value = value[int(part) if part.isdigit() else part]
+    value[int(last) if last.isdigit() else last] = word
+
+
+FIELDS_OF_CONTRACT = [["title", "priority"], ["text"], ["requester"], ["comments", "evidence"], []]
+
+
+@pytest.mark.parametrize("allowed", FIELDS_OF_CONTRACT, ids=["+".join(f) or "nothing" for f in FIELDS_OF_CONTRACT])
+def test_no_word_of_a_ticket_reaches_a_partner_but_in_a_field_that_its_contract_names(allowed: list[str]) -> None:
+    """A word in every place of the ticket where text can stand, new places included, followed through the whole task
+    to the bytes of the partner's topic."""
+    outside = {
+        **ROUND_THE_CLOCK,
+        "partners": {"nightwatch": {"calendar": "always", "fields": allowed, "categories": None, "languages": None}},
+        "routing": {"rules": [{"name": "out", "to": ["night-desk"]}]},
+    }
+    plain = msgspec.to_builtins(full_ticket())
+    words = canaries(full_ticket())
+    for path, word in words.items():
+        _set(plain, path, word)
+    story = Story(**outside)
+    story.tell(msgspec.convert(plain, TicketNormalized), classified())
+    ((topic, notice),) = story.notices
+    assert topic == "queues.night-desk"
+    sent = msgspec.json.encode(notice).decode()
+    shown = {path for path, word in words.items() if f'"{word}"' in sent}
+    assert {path.partition(".")[0] for path in shown} <= set(allowed)
+    assert {name for name in allowed if name in plain and not isinstance(plain[name], str)} <= {
+        path.partition(".")[0] for path in shown
+    }, "what is named does go out"
+
+
+def test_what_a_notice_says_beside_its_view_is_known() -> None:
+    """A field that a notice gains goes to every partner, contract or not: make that decision here, knowingly."""
+    assert set(TicketDispatched.__struct_fields__) == {
+        "ticket", "decided_for", "decision", "queue", "tier", "priority", "purpose", "transfer_id", "view",
+        "agreement_version",
     }  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import matplotlib as mpl
 from matplotlib import dates
@@ -115,20 +115,32 @@ Samples = Sequence[tuple[int, int]]
 """(unix second, load) whenever it changed, in order."""
 
 
-def loads(queues: Sequence[tuple[str, int | None, Samples, Samples]], begin: int, end: int, zone: tzinfo) -> str:
-    """A panel for each queue: (name, capacity, load in the current run, in the candidate's), from `begin` to `end`."""
+class Panel(NamedTuple):
+    """A queue, its limits in the candidate (None: it has none), and its load in the current run and in the
+    candidate's."""
+
+    queue: str
+    limits: Mapping[str, int | None]
+    current: Samples
+    candidate: Samples
+
+
+def loads(queues: Sequence[Panel], begin: int, end: int, zone: tzinfo) -> str:
+    """A panel for each queue, from `begin` to `end` (unix seconds)."""
     rows = -(-len(queues) // 2)
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(11, 2.3 * rows), layout="constrained")
         panels = figure.subplots(rows, 2, squeeze=False, sharex=True).flat
         locator = _dates.AutoDateLocator(tz=zone, minticks=3, maxticks=8)
-        for axes, (name, capacity, current, candidate) in zip(panels, queues, strict=False):
-            for samples, colour, width in ((current, _CURRENT, 1.0), (candidate, _CANDIDATE, 1.6)):
+        for axes, panel in zip(panels, queues, strict=False):
+            for samples, colour, width in ((panel.current, _CURRENT, 1.0), (panel.candidate, _CANDIDATE, 1.6)):
                 at, load = _thinned(samples, begin, end)
                 axes.step([datetime.fromtimestamp(t, UTC) for t in at], load, color=colour, lw=width, where="post")
-            if capacity is not None:
-                axes.axhline(capacity, color=_LIMIT, ls=(0, (4, 3)), lw=1)
-            axes.set_title(name if capacity is None else f"{name} (capacity {capacity})")
+            limits = {name: value for name, value in panel.limits.items() if value is not None}
+            for value in limits.values():
+                axes.axhline(value, color=_LIMIT, ls=(0, (4, 3)), lw=1)
+            said = ", ".join(f"{name} {value}" for name, value in limits.items())
+            axes.set_title(f"{panel.queue} ({said})" if said else panel.queue)
             axes.set_ylim(bottom=0)
             axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
             axes.xaxis.set_major_locator(locator)

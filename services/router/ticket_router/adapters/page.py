@@ -156,7 +156,15 @@ def _loads(runs: list[Found], zone: dt.tzinfo) -> str:
     watched = sorted({*current.peaks, *candidate.peaks}, key=told)[:_MOST_WATCHED]
     return charts.loads(
         [
-            (queue, after.capacities.get(queue), before.loads.get(queue, []), after.loads.get(queue, []))
+            charts.Panel(
+                queue,
+                {
+                    "capacity": after.capacities.get(queue),
+                    "overflows": after.overflows.get(queue),
+                },
+                before.loads.get(queue, []),
+                after.loads.get(queue, []),
+            )
             for queue in watched
         ],
         min(instants),
