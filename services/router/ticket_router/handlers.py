@@ -52,6 +52,8 @@ _OVERFLOWS_AS_WRITTEN_ONCE: Final = b"1"
 _DAY: Final = 86_400
 _KEPT_DAYS: Final = 90
 """For what ended before the day of its forgetting was written down."""
+_LATE_DAYS: Final = 1
+"""What is over goes out of memory so much later, and an event of an instant before that comes late still finds it."""
 _FORGOTTEN_AT_ONCE: Final = 2_000
 """More than these wait for the next call, so that no transaction grows with a busy day."""
 
@@ -179,12 +181,15 @@ class RouterWork:
         if isinstance(event, TicketClassified | TransferEvent):
             self._agreements.version(event.agreement_version)
         ticket = event.ticket
-        state = self._state_of(ticket)
+        over = self._is_over(ticket, event.decided_for)
+        state = TicketState() if over else self._state_of(ticket)
         if not _is_newer(event, state):
             return
         at = event.decided_for if state.known_at is None else max(event.decided_for, state.known_at)
         policy = self._policy(at)
         # From here on nothing raises.
+        if over:
+            self._drop(ticket, out)
         awaited, waited = state.look_at, state.waits_for
         if state.look_at is not None and state.look_at <= at:
             self._look(ticket, state, out)
@@ -212,6 +217,20 @@ class RouterWork:
         self._wait_for(waited, ticket, state)
         self._keep(ticket, state, awaited, policy, out)
         self._fill(policy, at, out)
+
+    def _is_over(self, ticket: str, at: dt.datetime) -> bool:
+        """Whether what is known of it is forgotten by that instant, in memory still or not: a replay, a restart and a
+        long absence decide alike."""
+        day = self._forget_day(ticket)
+        return day is not None and int(at.timestamp()) // _DAY >= day
+
+    def _drop(self, ticket: str, out: Outputs) -> None:
+        half = self._tickets.pop(ticket, None)
+        self._ended.pop(ticket, None)
+        if half is not None:
+            self._wait_for(half.waits_for, ticket, None)
+            self.loads.move(ticket, half.holding, NOWHERE)
+        out.store(_TICKET + ticket.encode(), None)
 
     def _state_of(self, ticket: str) -> TicketState:
         state = self._tickets.get(ticket)
@@ -318,7 +337,7 @@ class RouterWork:
     # -- looking again
 
     def fire(self, now: dt.datetime, out: Outputs) -> None:
-        self._forget_until(int(now.timestamp()) // _DAY, out)
+        self._forget_until(int(now.timestamp()) // _DAY - _LATE_DAYS, out)
         due = self._due
         while due and due[0][0] <= now:
             at, ticket = heapq.heappop(due)
@@ -331,8 +350,8 @@ class RouterWork:
             self._keep(ticket, state, None, self._policy(at), out)
 
     def next_due(self) -> dt.datetime | None:
-        due, forget = self._due, min(self._forget, default=None)
-        then = None if forget is None else dt.datetime.fromtimestamp(forget * _DAY, dt.UTC)
+        due, forget = self._due, self._next_forgotten()
+        then = None if forget is None else dt.datetime.fromtimestamp((forget + _LATE_DAYS) * _DAY, dt.UTC)
         while due:
             at, ticket = due[0]
             state = self._tickets.get(ticket)
@@ -341,6 +360,25 @@ class RouterWork:
             heapq.heappop(due)
         return then
 
+    def _forget_day(self, ticket: str) -> int | None:
+        archived = self._ended.get(ticket)
+        if archived is not None:
+            return archived[0]
+        half = self._tickets.get(ticket)
+        return None if half is None else half.forget_on
+
+    def _next_forgotten(self) -> int | None:
+        """The first day on which something is over."""
+        while self._forget:
+            day = min(self._forget)
+            tickets = self._forget[day]
+            while tickets and self._forget_day(tickets[-1]) != day:
+                tickets.pop()
+            if tickets:
+                return day
+            del self._forget[day]
+        return None
+
     def _forget_until(self, today: int, out: Outputs) -> None:
         """What ended so long ago that nobody asks for it any more, and what never became a ticket."""
         left = _FORGOTTEN_AT_ONCE
@@ -348,16 +386,8 @@ class RouterWork:
             tickets = self._forget[day]
             while tickets and left:
                 ticket, left = tickets.pop(), left - 1
-                archived, half = self._ended.get(ticket), self._tickets.get(ticket)
-                if archived is not None and archived[0] == day:
-                    del self._ended[ticket]
-                elif half is not None and half.forget_on == day:
-                    del self._tickets[ticket]
-                    self._wait_for(half.waits_for, ticket, None)
-                    self.loads.move(ticket, half.holding, NOWHERE)
-                else:
-                    continue
-                out.store(_TICKET + ticket.encode(), None)
+                if self._forget_day(ticket) == day:
+                    self._drop(ticket, out)
             if tickets:
                 return
             del self._forget[day]
