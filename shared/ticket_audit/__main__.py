@@ -1,4 +1,4 @@
-"""`python -m ticket_audit DIR`: checks the eight invariants over an exported history."""
+"""`python -m ticket_audit DIR`: checks the eight invariants over an exported history, or tells of its transfers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import msgspec
 
 from ticket_audit.history import read_history
 from ticket_audit.invariants import audit
+from ticket_audit.transfers import Transfers, transfers
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,6 +21,11 @@ def main(arguments: list[str] | None = None) -> int:
         "(`make replay FEED=… OUT=DIR`), from what stands there alone.",
     )
     parser.add_argument("directory", type=Path, help="an export: <topic>.jsonl for each topic")
+    parser.add_argument(
+        "--transfers",
+        action="store_true",
+        help="instead: what each kind of transfer carried, and the tickets that came back to where they had been",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
     options = parser.parse_args(arguments)
     if not options.directory.is_dir():
@@ -27,7 +33,11 @@ def main(arguments: list[str] | None = None) -> int:
             f"{options.directory} is no directory; make one with `make replay FEED=FILE OUT={options.directory}`"
         )
     try:
-        findings = audit(read_history(options.directory))
+        history = read_history(options.directory)
+        if options.transfers:
+            _show_transfers(transfers(history), as_json=options.json)
+            return 0
+        findings = audit(history)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
@@ -41,6 +51,20 @@ def main(arguments: list[str] | None = None) -> int:
             for example in finding.examples:
                 print(f"       {example}")
     return 1 if any(finding.violations for finding in findings) else 0
+
+
+def _show_transfers(found: Transfers, *, as_json: bool) -> None:
+    if as_json:
+        print(msgspec.json.encode(found).decode())
+        return
+    for cause, kind in found.kinds.items():
+        parts = ", ".join(f"{name} {count:,}" for name, count in kind.parts.items() if count)
+        print(f"{cause}: {kind.offers:,} offers; with {parts}")
+        print(f"    required: {', '.join(kind.required) or 'nothing'}; lacking one of these: {kind.lacking:,}")
+    for what, returns in (("groups", found.groups), ("queues", found.queues)):
+        print(f"{len(returns):,} tickets went A -> B -> A between {what}:")
+        for each in returns:
+            print(f"    {each.ticket}: {' -> '.join(each.path)}")
 
 
 if __name__ == "__main__":

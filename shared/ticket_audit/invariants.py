@@ -12,6 +12,7 @@ import msgspec
 from ticket_audit.clocks import in_time
 from ticket_audit.findings import Finding
 from ticket_audit.history import Entry, History
+from ticket_audit.transfers import has
 from ticket_contracts import topics
 from ticket_contracts.classification import TicketClassified
 from ticket_contracts.cloudevents import ce_id
@@ -20,7 +21,6 @@ from ticket_contracts.sla import ClockEvent
 from ticket_contracts.tickets import ENDED, TicketDuplicate, TicketNormalized
 from ticket_contracts.transfers import (
     ContextAdded,
-    ContextPackage,
     OfferClosed,
     OfferMade,
     OwnerChanged,
@@ -311,13 +311,6 @@ class _Offered(msgspec.Struct):
 _package = msgspec.json.Decoder(_Offered)
 
 
-def _part(package: ContextPackage, name: str) -> object:
-    """A part of a package that an agreement requires: a field, or `view.` and one of the view's."""
-    whole, _, inner = name.partition(".")
-    value = getattr(package, whole, None)
-    return getattr(value, inner, None) if inner else value
-
-
 def _required(
     found: Finding, history: History, offer: OfferMade | None, step: TransferOffered, causes: dict[str, str]
 ) -> None:
@@ -328,7 +321,7 @@ def _required(
     if offer is None or published is None:
         return
     for part in published.agreement.required_parts(causes.get(step.transfer_id, "default")):
-        present = bool(_part(offer.package, part))
+        present = has(offer.package, part)
         found.expect(
             present or part in step.incomplete, f"{step.ticket}: {step.transfer_id} was offered without its {part}"
         )

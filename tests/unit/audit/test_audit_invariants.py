@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import msgspec
 import pytest
 
-from audit_history import TICKET, Told, a_true_history, at
+from audit_history import AGREEMENT, TICKET, Told, a_true_history, at, published
 from ticket_audit.history import Row
 from ticket_audit.invariants import audit
 from ticket_contracts import topics
+from ticket_contracts.agreement import Agreement, digest
 from ticket_contracts.classification import TicketClassified
 from ticket_contracts.routing import TicketDispatched, TicketRouted, TicketView
 from ticket_contracts.sla import ClockEvent
@@ -91,6 +93,25 @@ def _unreadable(told: Told) -> None:
     told.rows[topics.ROUTED][0].data = msgspec.Raw(b'{"ticket": 1}')
 
 
+def _open_offer(told: Told) -> None:
+    """A second transfer, offered before the ticket's end and then forgotten."""
+    row = next(row for row in told.rows[topics.TRANSFERS] if row.ce_type == TransferOffered.TYPE)
+    offered = msgspec.json.decode(row.data, type=TransferOffered)
+    told.tell(topics.TRANSFERS, msgspec.structs.replace(offered, transfer_id="f" * 32, sequence=99))
+
+
+def _narrowed(told: Told) -> None:
+    """The contract comes to allow less while the offer is open, and nobody takes it back."""
+    content = AGREEMENT.model_dump()
+    content["partners"]["owls"]["fields"] = ["priority"]
+    narrower = Agreement.model_validate(content)
+    offer = next(row for row in told.rows[topics.offers("first")] if row.ce_type == OfferMade.TYPE)
+    made = msgspec.json.decode(offer.data, type=OfferMade).decided_for
+    version = msgspec.json.decode(published(narrower))
+    version |= {"version": digest(narrower), "effective_at": (made + timedelta(seconds=1)).isoformat()}
+    told.add(topics.AGREEMENT, Row(key=version["version"], data=msgspec.Raw(msgspec.json.encode(version))))
+
+
 BROKEN: list[tuple[str, int, Callable[[Told], object]]] = [
     ("a message without an end", 1, _lost_message),
     ("a version that no delivery made", 1, lambda t: t.drop(topics.NORMALIZED, TicketNormalized, 1)),
@@ -113,6 +134,7 @@ BROKEN: list[tuple[str, int, Callable[[Told], object]]] = [
     ("acknowledged, never offered", 5, lambda t: t.drop(topics.TRANSFERS, TransferOffered)),
     ("a digest that is not the package's", 5, lambda t: t.replace(topics.offers("first"), OfferMade, digest="0" * 64)),
     ("an offer that no receiver saw", 5, lambda t: t.drop(topics.offers("first"), OfferMade)),
+    ("an offer that never came to an end", 5, _open_offer),
     ("a receiver never told the end", 5, lambda t: t.drop(topics.offers("first"), OfferClosed)),
     ("no warning", 6, _without_clock("warned")),
     ("no breach", 6, _without_clock("breached")),
@@ -125,6 +147,7 @@ BROKEN: list[tuple[str, int, Callable[[Told], object]]] = [
         8,
         lambda t: t.replace(topics.queue("first"), TicketDispatched, view=TicketView(title="VPN", text="secret")),
     ),
+    ("an offer left open beyond its contract", 8, _narrowed),
     ("another queue's notice", 8, lambda t: t.replace(topics.queue("first"), TicketDispatched, queue="duty")),
 ]
 

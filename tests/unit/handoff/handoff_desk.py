@@ -257,7 +257,8 @@ class Story:
     def __init__(self, *versions: Published, ticket: str = TICKET) -> None:
         self.versions = list(versions) or [published()]
         self.agreement = self.versions[0].version
-        self.work = HandoffWork(Agreements(self.versions))
+        self.agreements = Agreements(self.versions)
+        self.work = HandoffWork(self.agreements)
         self.out = FakeOutputs()
         self.ticket = ticket
         self._offset = 0

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+import msgspec
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -15,9 +16,11 @@ from ticket_contracts.cloudevents import Event
 from ticket_contracts.sla import ClockEvent
 from ticket_contracts.tickets import ENDED, TicketNormalized
 from ticket_contracts.transfers import (
+    ContextAdded,
     OfferMade,
     OwnerChanged,
     Reply,
+    TicketErased,
     TransferAccepted,
     TransferCompleted,
     TransferDeclined,
@@ -28,8 +31,10 @@ from ticket_contracts.transfers import (
     TransferWithdrawn,
 )
 from ticket_handoff.domain.decision import Refused
-from ticket_handoff.domain.facts import ReplyGiven
+from ticket_handoff.domain.facts import ErasureAsked, ReplyGiven
+from ticket_handoff.domain.ledger import Ledger, Texts
 from ticket_handoff.domain.protocol import TRANSITIONS
+from ticket_handoff.handlers import HandoffWork, Held
 from unit.handoff.handoff_desk import (
     QUEUES,
     TICKET,
@@ -42,6 +47,7 @@ from unit.handoff.handoff_desk import (
     published,
     routed,
 )
+from unit.handoff.test_handoff_terms import narrowed
 
 FACTS = (topics.NORMALIZED, topics.CLASSIFIED, topics.ROUTED, topics.SLA_EVENTS)
 PRINCIPALS = ("internal", "nightwatch", "otherwise")
@@ -67,10 +73,16 @@ class Desk(RuleBasedStateMachine):
         self.offers_open: dict[tuple[str, int], TransferOffered] = {}
         self.transfers_open: set[str] = set()
         self.replies = 0
+        self.narrowed = False
 
     @initialize(acknowledges=st.booleans())
     def begin(self, acknowledges: bool) -> None:
-        self.story = Story(published(pre_breach={}, source_reassignment="acknowledges" if acknowledges else "asks"))
+        self.terms: dict[str, Any] = {
+            "pre_breach": {},
+            "source_reassignment": "acknowledges" if acknowledges else "asks",
+            "required": {"default": ["view", "classification"], "source": ["view", "steps"], "return": ["question"]},
+        }
+        self.story = Story(published(**self.terms))
         self.agreement = self.story.agreement
         self.say(normalized(when=self.now))
         self.version = 1
@@ -285,6 +297,87 @@ class Desk(RuleBasedStateMachine):
             assert self.story.work.answer(given, f"m{self.replies}b", self.story.out).repeated
             assert len(self.story.out.emitted) == steps
 
+    # -- owners, the agreement, crashes, erasure
+
+    @rule(
+        action=st.sampled_from(["escalate", "add"]),
+        part=st.sampled_from(["steps", "links", "question", None]),
+        principal=st.sampled_from(PRINCIPALS),
+        again=st.booleans(),
+    )
+    @precondition(lambda self: self.known)
+    def an_owner_speaks(self, action: Any, part: Any, principal: str, again: bool) -> None:
+        """Whoever owns it, somebody inside, or somebody whom it does not concern."""
+        self.replies += 1
+        said = {"reason": "Why?"} if action == "escalate" else {"part": part, "items": ["Rebooted"]}
+        reply = Reply(ticket=TICKET, reply_id=f"r{self.replies}", action=action, **said)
+        given = ReplyGiven(reply=reply, principal=principal, actor="Somebody", at=self.now)
+        before, steps = self.story.ledger, len(self.story.out.emitted)
+        holder = next((p for p in reversed(before.past) if p.ending == "accepted"), None)
+        owns = before.owner is not None and holder is not None and holder.transfer_id == before.owner.transfer_id
+        try:
+            self.story.work.answer(given, f"m{self.replies}", self.story.out)
+        except Refused:
+            assert self.story.ledger == before, "a refused reply changes nothing"
+            assert len(self.story.out.emitted) == steps
+            return
+        assert before.owner is not None
+        assert principal == "internal" or (owns and holder is not None and holder.principal == principal)
+        assert self.story.ledger.owner == before.owner, "the owner stays until another has accepted"
+        if again:
+            steps = len(self.story.out.emitted)
+            assert self.story.work.answer(given, f"m{self.replies}b", self.story.out).repeated
+            assert len(self.story.out.emitted) == steps
+
+    @rule(follows=st.booleans())
+    @precondition(lambda self: not self.narrowed and self.at_the_partner)
+    def the_contract_comes_to_allow_less(self, follows: bool) -> None:
+        """While the partner has an offer before it; handoff notices at once, or some time later."""
+        self.narrowed = True
+        self.story.versions.append(narrowed(self.minute + 1, "title", "priority", **self.terms))
+        self.story.agreements.add(self.story.versions[-1])
+        self.minute += 2
+        if follows:
+            self.handoff_follows_the_agreement()
+
+    @rule()
+    def handoff_follows_the_agreement(self) -> None:
+        self.story.work.fire(self.now, self.story.out)
+        if self.narrowed and self.at_the_partner and self.story.work.next_due() is None:
+            assert self.offers[-1].package.view.text is None, "nothing stays open that the contract does not allow"
+
+    @property
+    def at_the_partner(self) -> bool:
+        transfer = self.story.ledger.transfer if self.known else None
+        return transfer is not None and transfer.offer is not None and transfer.offer.principal == "nightwatch"
+
+    @rule()
+    @precondition(lambda self: self.known)
+    def the_process_ends_and_another_goes_on(self) -> None:
+        """From what the ledger keeps, as the database gives it back."""
+        held = self.story.work.tickets[TICKET]
+        state = msgspec.json.decode(msgspec.json.encode(held.ledger), type=Ledger)
+        assert state == held.ledger
+        texts = msgspec.json.decode(msgspec.json.encode(held.texts), type=Texts)
+        work = HandoffWork(self.story.agreements)
+        work.followed = self.story.work.followed
+        work.hold({TICKET: Held(state, texts, held.partition)}, dict(self.story.work.ticket_of))
+        self.story.work = work
+
+    @rule()
+    @precondition(lambda self: self.known)
+    def it_is_erased(self) -> None:
+        before, owned = self.story.ledger, self.story.ledger.owner is not None
+        try:
+            asked = ErasureAsked(actor="Petra", reason="7", at=self.now)
+            self.story.work.erase(TICKET, asked, f"e{len(self.steps)}", self.story.out)
+        except Refused:
+            assert owned
+            assert self.story.ledger == before
+            return
+        assert not owned
+        assert self.story.work.tickets[TICKET].texts == Texts()
+
     # -- what holds
 
     @property
@@ -312,7 +405,7 @@ class Desk(RuleBasedStateMachine):
             match step:
                 case TransferRequested(attempt=1):
                     status[step.transfer_id] = "requested"
-                case TransferRequested() | TransferCompleted() | OwnerChanged():
+                case TransferRequested() | TransferCompleted() | OwnerChanged() | ContextAdded() | TicketErased():
                     pass
                 case _:
                     transfer: Any = step
@@ -328,6 +421,7 @@ class Desk(RuleBasedStateMachine):
                 self.router_decides_first("desk")
             for topic in FACTS:
                 self.handoff_reads(topic, 1_000)
+            self.story.work.fire(self.now, self.story.out)
             self.router_hears(["desk", "experts", "night-desk", "other-desk"])
             self.monitor_hears()
             if not any(self.on_its_way.values()) and self.router_heard == self.monitor_heard == len(self.steps):

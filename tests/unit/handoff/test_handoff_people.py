@@ -114,6 +114,17 @@ def test_who_does_not_own_the_ticket_learns_nothing_of_it() -> None:
     assert refusal(story, 13, "escalate", "nightwatch", reason="?").kind == "conflict"
 
 
+def test_who_let_an_offer_expire_that_another_then_took_owns_nothing() -> None:
+    story = Story()
+    story.seen(0)
+    story.judged(0)
+    story.routed(0, "night-desk")
+    story.stated(0)
+    story.overdue(240)
+    assert story.owned_by() == ("automatic", "duty")
+    assert refusal(story, 250, "escalate", "nightwatch", reason="?").kind == "unknown"
+
+
 def test_an_ended_ticket_is_not_escalated() -> None:
     story = Story().owned()
     story.seen(10, lifecycle="ended", status="closed")

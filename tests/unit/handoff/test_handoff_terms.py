@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ticket_contracts.agreement import Agreement, Published, digest
@@ -10,9 +12,9 @@ from ticket_handoff.domain.decision import Refused
 from unit.handoff.handoff_desk import Story, at, content, faults, published
 
 
-def narrowed(minutes: float, *fields: str) -> Published:
+def narrowed(minutes: float, *fields: str, **transfers: Any) -> Published:
     """A version in force from then on, under which Nightwatch sees these fields."""
-    said = content()
+    said = content(**transfers)
     said["partners"]["nightwatch"]["fields"] = list(fields)
     made = Agreement.model_validate(said)
     return Published(version=digest(made), effective_at=at(minutes), approvals=[], agreement=made)

@@ -8,8 +8,10 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ticket_contracts.transfers import OwnerChanged, TransferAccepted, TransferEvent
+from ticket_contracts.transfers import OwnerChanged, TransferAccepted, TransferEvent, TransferWithdrawn
+from ticket_handoff.domain.decision import TransferState
 from ticket_handoff.handlers import Changes
+from ticket_runtime.logs import logger
 from ticket_runtime.metrics import WAITING, Metric, Registry
 
 STEPS: Final = Metric(
@@ -27,6 +29,14 @@ ACKNOWLEDGED: Final = Metric(
     "From the request of a transfer until somebody acknowledged it, however many were asked, in the desk's time.",
     ("queue", "automatic"),
     buckets=WAITING,
+)
+UNDELIVERED: Final = Metric(
+    "counter",
+    "relaydesk_transfers_undelivered_total",
+    "transfers",
+    "Transfers that reached nobody they were meant for, by why: `nobody` (all on the path declined or stayed silent, "
+    "or it took too long: the duty owner has it), `gap` (the package lacks a part). Each is a warning in the log, too.",
+    ("why", "cause"),
 )
 OWNERS: Final = Metric(
     "counter",
@@ -75,7 +85,7 @@ OUTBOX: Final = Metric(
 LEDGER: Final = Metric(
     "gauge", "relaydesk_ledger_last_answer_timestamp_seconds", "unix time", "When the database last answered handoff."
 )
-METRICS: Final = [STEPS, ACKNOWLEDGED, OWNERS, OWNED, UNOWNED, OPEN, OLDEST, OUTBOX, LEDGER]
+METRICS: Final = [STEPS, ACKNOWLEDGED, UNDELIVERED, OWNERS, OWNED, UNOWNED, OPEN, OLDEST, OUTBOX, LEDGER]
 
 # Each is answered from an index of what is open, whatever the ledger holds besides.
 _OWNED: Final = text("SELECT kind, count(*) AS tickets FROM ownership WHERE until_at IS NULL GROUP BY kind")
@@ -88,12 +98,16 @@ _TRANSFERS: Final = text(
 )
 
 
+log = logger(__name__)
+
+
 class HandoffMetrics:
     """What counts for one process. Both the tasks and the replies by HTTP tell it what they committed."""
 
     def __init__(self, registry: Registry) -> None:
         self._steps = registry.counter(STEPS)
         self._acknowledged = registry.histogram(ACKNOWLEDGED)
+        self._undelivered = registry.counter(UNDELIVERED)
         self._owners = registry.counter(OWNERS)
         self._owned = registry.gauge(OWNED)
         self._unowned = registry.gauge(UNOWNED)
@@ -105,10 +119,12 @@ class HandoffMetrics:
     def committed(self, changes: Changes) -> None:
         """What a transaction of the ledger came to, after its commit."""
         for step in changes.steps:
+            _, transfer = changes.transfers.get(getattr(step, "transfer_id", None) or "", (None, None))
+            if transfer is not None:
+                self._alert(step, transfer)
             if isinstance(step, OwnerChanged):
                 self._owners.labels(step.kind).inc()
                 continue
-            _, transfer = changes.transfers.get(getattr(step, "transfer_id", ""), (None, None))
             if transfer is None:
                 continue
             queue = getattr(step, "queue", None) or "none"
@@ -116,6 +132,26 @@ class HandoffMetrics:
             if isinstance(step, TransferAccepted):
                 waited = (step.decided_for - transfer.opened_at).total_seconds()
                 self._acknowledged.labels(queue, "true" if step.automatic else "false").observe(max(waited, 0.0))
+
+    def _alert(self, step: TransferEvent, transfer: TransferState) -> None:
+        """A transfer that cannot be delivered is never a silent state."""
+        if isinstance(step, OwnerChanged) and step.kind == "automatic":
+            why = "nobody"
+        elif isinstance(step, TransferWithdrawn) and step.lacking:
+            why = "gap"
+        else:
+            return
+        self._undelivered.labels(why, transfer.cause).inc()
+        log.warning(
+            "transfer not delivered",
+            why=why,
+            cause=transfer.cause,
+            transfer=transfer.id,
+            ticket=step.ticket,
+            attempts=transfer.attempt,
+            lacking=", ".join(step.lacking) if isinstance(step, TransferWithdrawn) else "",
+            remedy="the duty owner has it: see who was asked in its timeline" if why == "nobody" else "add the part",
+        )
 
     def waiting(self, partition: int, rows: int) -> None:
         """Of one partition's outbox."""

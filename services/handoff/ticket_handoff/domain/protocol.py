@@ -514,8 +514,9 @@ class _Course:
     def _may_work_on(self, given: ReplyGiven) -> Ownership:
         """Who owns the ticket, when the sender may move it on: the owner's principal, or anybody inside."""
         owner = self.ledger.owner
-        held = (
-            owner is not None and owner.transfer_id is not None and self._last_offer(owner.transfer_id, given.principal)
+        held = owner is not None and any(
+            (past.transfer_id, past.principal, past.ending) == (owner.transfer_id, given.principal, "accepted")
+            for past in self.ledger.past
         )
         if given.principal != INTERNAL and not held:
             if any(past.principal == given.principal and past.ending == "accepted" for past in self.ledger.past):
