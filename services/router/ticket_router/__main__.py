@@ -54,7 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AgreementError as error:
         print(error, file=sys.stderr)
         return 1
-    except (OSError, LookupError, ValueError, Transient) as error:
+    except LookupError as error:
+        print(f"{options.command}: {error.args[0] if error.args else error}", file=sys.stderr)
+        return 2
+    except (OSError, ValueError, Transient) as error:
         print(f"{options.command}: {error}", file=sys.stderr)
         return 2
 
@@ -114,7 +117,10 @@ def explained(options: argparse.Namespace) -> int:
     seen = LastSeen()
     policies = Policies()
     if facts_file.suffix == ".json":
-        facts = msgspec.json.decode(facts_file.read_bytes(), type=TicketFacts)
+        try:
+            facts = msgspec.json.decode(facts_file.read_bytes(), type=TicketFacts)
+        except msgspec.DecodeError as error:
+            raise ValueError(f"{facts_file} holds no facts of a ticket: {error}") from None
         request = Request(facts=facts, purpose="first", cause="first")
         agreements = _agreements(options, None)
     else:
@@ -178,7 +184,7 @@ def covered(options: argparse.Namespace) -> int:
     """The week as a picture, and its gaps; 1 when there are any."""
     published = _agreements(options, None).in_force(datetime.max.replace(tzinfo=UTC))
     policy = Policies().of(published)
-    calendar = options.calendar or home_calendar(policy.agreement)
+    calendar = _calendar(options, policy)
     zone = policy.calendars[calendar].zone if calendar is not None else ZoneInfo("UTC")
     begin = datetime.combine(options.week, time(), zone)
     until = begin + timedelta(days=options.days)
@@ -218,7 +224,7 @@ def tried(options: argparse.Namespace) -> int:
         raise ValueError(f"{whence} holds no tickets; name a feed file, or a directory of `make replay FEED=… OUT=DIR`")
     runs = [("current", simulate(against, given)), ("candidate", simulate(Always(candidate), given))]
     policy = Policies().of(candidate)
-    calendar = options.calendar or home_calendar(policy.agreement)
+    calendar = _calendar(options, policy)
     zone = policy.calendars[calendar].zone if calendar is not None else ZoneInfo("UTC")
     found = [(name, run, figures(run, policy, calendar)) for name, run in runs]
     elsewhere = moved(runs[0][1], runs[1][1])
@@ -249,6 +255,27 @@ def _tried_on(options: argparse.Namespace, scratch: Path) -> History:
     if told.returncode:
         raise ValueError(f"this is no feed: {' '.join((told.stderr or told.stdout).split())}")
     return Directory(scratch)
+
+
+def _calendar(options: argparse.Namespace, policy: Policy) -> str | None:
+    """The calendar that is named, or the one of most of the desk's people."""
+    name: str | None = options.calendar
+    if name is not None and name not in policy.calendars:
+        raise LookupError(f"the agreement has no calendar {name!r}; it has {', '.join(policy.calendars)}")
+    return name or home_calendar(policy.agreement)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date ({error}); write it as 2026-03-02") from None
+
+
+def _days(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 400:
+        raise argparse.ArgumentTypeError(f"{text!r} is not 1 to 400 days")
+    return int(text)
 
 
 def _history(options: argparse.Namespace) -> History:
@@ -290,10 +317,8 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("coverage", help="the week as a picture, hour by tier, with its gaps")
     command.add_argument("--agreement", type=Path, required=True, metavar="FILE")
-    command.add_argument(
-        "--week", type=date.fromisoformat, default=date(2026, 3, 2), metavar="DATE", help="its first day"
-    )
-    command.add_argument("--days", type=int, default=7)
+    command.add_argument("--week", type=_day, default=date(2026, 3, 2), metavar="DATE", help="its first day")
+    command.add_argument("--days", type=_days, default=7, help="how many, up to 400 (%(default)s)")
     command.add_argument(
         "--calendar", metavar="NAME", help="whose zone the hours are of; default: that of the first internal queue"
     )

@@ -335,6 +335,10 @@ def _of_form(error: Any, document: _Document) -> Finding:
             bound = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
             limit = next(f"{words} {context[key]}" for key, words in bound.items() if key in context)
             return Finding(path, f"{value!r} is out of range", f"write {limit}")
+        case "timezone_aware" | "datetime_parsing" | "datetime_from_date_parsing" | "datetime_type":
+            return Finding(
+                path, f"{value!r} is not an instant with its offset", "write it as 2026-03-02T09:00:00+01:00"
+            )
         case "too_short":
             return Finding(path, "this is empty", f"write at least {context['min_length']}")
     return Finding(path, str(error["msg"]), "mend this value")

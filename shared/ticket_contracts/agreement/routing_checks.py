@@ -106,8 +106,7 @@ def residency_findings(agreement: Agreement) -> Iterator[Finding]:
 
 def skill_findings(agreement: Agreement) -> Iterator[Finding]:
     """Skills that are asked for and that nobody has."""
-    had = {skill for queue in agreement.queues.values() for skill in queue.skills}
-    had |= {s for queue in agreement.queues.values() for group in queue.groups.values() for s in group.skills}
+    had = {skill for _, skills in _skills_of(agreement) for skill in skills}
     for number, rule in enumerate(agreement.routing.skills):
         for index, skill in enumerate(rule.skills):
             if skill not in had:
@@ -117,6 +116,19 @@ def skill_findings(agreement: Agreement) -> Iterator[Finding]:
                     f"nobody has the skill {skill!r}",
                     f"write `{near[0]}`" if near else "name it under `skills` of a queue or of a group of its agents",
                 )
+    asked = sorted({skill for rule in agreement.routing.skills for skill in rule.skills})
+    for path, skills in _skills_of(agreement):
+        for index, skill in enumerate(skills):
+            near = difflib.get_close_matches(skill, asked, 1)
+            if near and skill not in asked:  # else nobody asks for it yet, which harms nobody
+                yield Finding((*path, index), f"no rule asks for the skill {skill!r}", f"write `{near[0]}`")
+
+
+def _skills_of(agreement: Agreement) -> Iterator[tuple[Path, list[str]]]:
+    for name, queue in agreement.queues.items():
+        yield ("queues", name, "skills"), queue.skills
+        for group, agents in queue.groups.items():
+            yield ("queues", name, "groups", group, "skills"), agents.skills
 
 
 def candidate_findings(agreement: Agreement) -> Iterator[Finding]:

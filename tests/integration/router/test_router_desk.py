@@ -165,3 +165,37 @@ def test_a_ticket_that_nobody_knows_and_a_missing_directory_are_said_in_a_line(
     assert "has no decision there" in capsys.readouterr().err
     assert main(["redecide", "--out", str(tmp_path / "nowhere")]) == 2
     assert "is no directory" in capsys.readouterr().err
+
+
+DEFAULT = str(Path(__file__).parents[3] / "deploy" / "agreements" / "default.yaml")
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["coverage", "--agreement", DEFAULT, "--calendar", "noon"], "no calendar 'noon'; it has office, network"),
+        (["coverage", "--agreement", "nowhere.yaml"], "No such file"),
+        (["explain", "FACTS", "--agreement", DEFAULT, "--at", "2026-03-02T09:00:00Z"], "holds no facts of a ticket"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_line(
+    command: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = tmp_path / "facts.json"
+    facts.write_text('{"source": 1}')
+    assert main([str(facts) if part == "FACTS" else part for part in command]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [(["--week", "2026-02-30"], "write it as 2026-03-02"), (["--days", "0"], "is not 1 to 400 days")],
+)
+def test_a_wrong_option_is_said_with_what_would_do(
+    option: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["coverage", "--agreement", DEFAULT, *option])
+    assert said in capsys.readouterr().err

@@ -10,6 +10,7 @@ import pytest
 
 from ticket_contracts.cloudevents import Event
 from ticket_router.domain.decide import Request, decide
+from ticket_router.domain.explain import explain
 from unit.router.router_desk import (
     ALL_DAYS,
     MONDAY,
@@ -270,3 +271,26 @@ def test_less_time_left_goes_before_older_of_one_priority() -> None:
                    completed(4, later, f"r{round_}", "night-desk", ticket))  # fmt: skip
     assert [name[-1] for name in order] == ["2", "1", "3"]
     assert story.restored().snapshot() == story.work.snapshot()
+
+
+@pytest.mark.parametrize(
+    ("changes", "at", "asked", "desk", "said"),
+    [
+        (SKILLED, DAY, {"language": "de"}, {"loads": {"desk/german": 1}}, "desk has nobody free with its skills: it needs de"),
+        (SKILLED, DAY, {"language": "de"}, {"loads": {"desk/german": 1}}, "night-desk has nobody with its skills: it needs de"),
+        (PAUSED, DAY, {}, {}, "desk is paused: until 2026-03-02T10:00:00Z"),
+        (RESIDENT, NIGHT, {"customer": "clinic"}, {}, "night-desk may not see its data: patients; it sees data in ph"),
+        (OLDEST, DAY, {}, {"oldest": {"desk": 4500}}, "desk overflows: oldest 75 min (from 60 until 20)"),
+        (FORECAST, DAY, {}, {"waits": {"desk": 1860}}, "desk overflows: wait 31 min (from 30 until 10)"),
+        (HELD, DAY, {}, {"held": ["desk"], "overflowing": ["desk"]}, "desk overflows: load 0 (from 5 until 2); held for 30 min after it switched"),
+        ({}, DAY, {}, {"loads": {"desk": 5}}, "night-desk is closed: it opens 2026-03-02T15:00:00Z"),
+        ({**ALWAYS, "partners": {"nightwatch": {"calendar": "always", "caps": {"daily": 3}}}}, NIGHT, {}, {"taken": {("nightwatch", "2026-03-03"): 3}}, "night-desk has its tickets of the day: 3 of 3"),
+        (RESIDENT, NIGHT, {"flags": ["security"]}, {}, "night-desk may not have its flags: security"),
+    ],
+)  # fmt: skip
+def test_explain_names_the_figures_a_person_asks_for_next(
+    changes: dict[str, Any], at: str, asked: dict[str, Any], desk: dict[str, Any], said: str
+) -> None:
+    request = Request(facts=facts(**asked), purpose="first", cause="first")
+    found = explain(request, policy(**changes), Desk(**desk), utc(at))
+    assert said in [f"{c.queue} {c.verdict}" for c in found.candidates]

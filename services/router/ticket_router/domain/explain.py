@@ -7,9 +7,10 @@ import datetime as dt
 import msgspec
 
 from ticket_contracts.agreement.conditions import failed
+from ticket_contracts.cloudevents import instant_text
 from ticket_contracts.routing import TicketFacts
-from ticket_router.domain.decide import WORDS, Desk, Outcome, Request, decide, judged_at, refusals
-from ticket_router.domain.policy import Policy
+from ticket_router.domain.decide import WORDS, Desk, Outcome, Refusal, Request, decide, judged_at, refusals
+from ticket_router.domain.policy import NEVER, Policy, QueuePlan
 
 
 class PassedRule(msgspec.Struct, frozen=True):
@@ -64,10 +65,66 @@ def explain(request: Request, policy: Policy, desk: Desk, at: dt.datetime) -> Ex
         matched = rule.name
         for queue, why in refusals(request, policy, desk, at, rule.to):
             plan = policy.queues[queue]
-            verdict = "takes it" if why is None else WORDS[why]
+            verdict = "takes it" if why is None else _verdict(why, plan, request, policy, desk, at)
             candidates.append(Candidate(queue, verdict, desk.load(queue), plan.capacity, plan.owner_role))
         break
     return Explanation(passed=passed, matched=matched, candidates=candidates, outcome=decide(request, policy, desk, at))
+
+
+def _verdict(why: Refusal, plan: QueuePlan, request: Request, policy: Policy, desk: Desk, at: dt.datetime) -> str:
+    """Why not, with the figures and names that a person would ask for next."""
+    more = _more(why, plan, request, policy, desk, int(at.timestamp()))
+    return f"{WORDS[why]}: {more}" if more else WORDS[why]
+
+
+def _more(why: Refusal, plan: QueuePlan, request: Request, policy: Policy, desk: Desk, at: int) -> str:
+    facts, contract = request.facts, plan.contract
+    queue = policy.agreement.queues[plan.name]
+    if why in ("skills", "busy"):
+        needs = policy.needs(
+            facts, request.current, request.cause, int(judged_at(request, policy, _utc(at)).timestamp())
+        )
+        return "it needs " + ", ".join(sorted(needs)) if needs else "every group of its agents is full"
+    if why == "paused":
+        pause = next(p for p in queue.pauses if int(p.begin.timestamp()) <= at < int(p.until.timestamp()))
+        return f"until {instant_text(pause.until)}" + (f", {pause.reason}" if pause.reason else "")
+    if why == "closed":
+        opens = [hours.next_open(at) for hours in plan.hours if not hours.is_open(at)]
+        return f"it opens {instant_text(_utc(max(opens)))}" if max(opens) < NEVER else "it never opens again"
+    if why == "overflowing":
+        return "; ".join(_measures(plan, desk, at))
+    if contract is None:
+        return ""
+    partner = policy.agreement.partners[contract.name]
+    match why:
+        case "residency":
+            held = [rule.name for rule in policy.residency_of(facts, at) if not contract.sees(frozenset(rule.regions))]
+            sees = ", ".join(sorted(contract.regions)) or "no region that it names"
+            return f"{', '.join(held)}; it sees data in {sees}"
+        case "never_flags":
+            return ", ".join(sorted(set(partner.never_flags) & set(facts.flags)))
+        case "daily_cap" | "monthly_cap":
+            today, month = desk.taken(contract.name, contract.days.day(at))
+            return f"{today} of {partner.caps.daily}" if why == "daily_cap" else f"{month} of {partner.caps.monthly}"
+    return ""
+
+
+def _measures(plan: QueuePlan, desk: Desk, at: int) -> list[str]:
+    """What an overflow is judged by, each with the thresholds."""
+    measured = desk.measured(plan, at)
+    said = []
+    if plan.depth is not None:
+        said.append(f"load {desk.load(plan.name)} (from {plan.depth.above} until {plan.depth.below})")
+    for name, band, value in (("oldest", plan.oldest, measured.oldest), ("wait", plan.wait, measured.wait)):
+        if band is not None and value is not None:
+            said.append(f"{name} {value // 60} min (from {band.above // 60} until {band.below // 60})")
+    if measured.held:
+        said.append(f"held for {plan.hold // 60} min after it switched")
+    return said
+
+
+def _utc(at: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(at, dt.UTC)
 
 
 def _has(part: str, request: Request, policy: Policy, at: dt.datetime) -> str:

@@ -11,7 +11,7 @@ import msgspec
 from business_calendar import Calendar
 from ticket_contracts.agreement import Agreement, Condition, Published
 from ticket_contracts.agreement.calendars import compile_calendars
-from ticket_contracts.agreement.model import Band, Partner, Queue
+from ticket_contracts.agreement.model import Band, Partner, Queue, Residency
 from ticket_contracts.agreement.terms import Kept, Terms
 from ticket_contracts.routing import TicketFacts
 from ticket_router.domain.places import group_place
@@ -423,6 +423,10 @@ class Policy:
                 if not contract.sees(self._residency[number]):
                     return "residency"
         return why
+
+    def residency_of(self, facts: TicketFacts, at: int) -> list[Residency]:
+        """The rules that say where this ticket's data may be seen."""
+        return [self.agreement.residency[number] for number in self._resides.matching(facts, None, None, at)]
 
     def needs(self, facts: TicketFacts, queue: str | None, cause: str | None, at: int) -> frozenset[str]:
         """The skills that the ticket asks of the agents who work on it."""
