@@ -67,7 +67,7 @@ def only(text: str) -> Problem:
     return found[0]
 
 
-@pytest.mark.parametrize("name", ["default.yaml", "incident-log.yaml"])
+@pytest.mark.parametrize("name", [str(path.relative_to(DOCUMENTS)) for path in sorted(DOCUMENTS.rglob("*.yaml"))])
 def test_the_projects_own_documents_can_be_signed(name: str) -> None:
     assert isinstance(read_agreement((DOCUMENTS / name).read_text(), name), Agreement)
 
@@ -123,6 +123,14 @@ def test_what_is_no_yaml_is_said_with_its_line(
             "seconds: 7200", "seconds: 2h", "sla.resolution.goals[0].seconds", "'2h'", "a whole number", id="2h"
         ),
         pytest.param("side: company", "side: compny", "parties[0].side", "'compny'", "write company", id="a literal"),
+        pytest.param(
+            "tier: 1, owner",
+            "pauses: [{begin: '2026-03-02 09:00', until: '2026-03-02T10:00:00Z'}], tier: 1, owner",
+            "queues.desk.pauses[0].begin",
+            "not an instant",
+            "2026-03-02T09:00:00+01:00",
+            id="a local time",
+        ),
         pytest.param("members: [Ada]", "members: []", "owners.desk.members", "empty", "at least 1", id="nobody"),
         pytest.param("[{seconds: 7200}]", "{seconds: 7200}", "sla.resolution.goals", "a mapping", "- ", id="no list"),
         pytest.param(
