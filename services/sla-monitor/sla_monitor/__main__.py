@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from business_calendar.cases import evaluate
 from sla_monitor import offline
 from sla_monitor.adapters.recorded import Recorded, RecordedError, from_broker, from_directory
 from sla_monitor.baseline.commands import add_to as add_baseline
+from sla_monitor.domain.digest import as_text as digest_as_text
+from sla_monitor.domain.digest import digests
 from sla_monitor.domain.explain import as_text, explain
 from sla_monitor.facts.commands import add_to as add_facts
 from sla_monitor.handlers import INPUTS, SlaWork
@@ -22,10 +25,13 @@ from sla_monitor.review.commands import add_to as add_review
 from ticket_contracts.agreement.calendars import calendar_spec
 from ticket_contracts.agreement.reading import AgreementError, read_agreement
 from ticket_contracts.cloudevents import encode, parse_instant
+from ticket_contracts.sla import ClockEvent
 from ticket_runtime.context import TaskContext
 from ticket_runtime.settings import CannotRun
 
 DAY = 86_400
+_SETTLING_SECONDS = 3.0
+"""A desk at work has said by then what it was about to say."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,6 +76,14 @@ def _parser() -> argparse.ArgumentParser:
     explanation.add_argument("--at", type=parse_instant, metavar="INSTANT", help="by default its last event")
     explanation.add_argument("--json", action="store_true")
     explanation.set_defaults(run=_explain)
+    digest = commands.add_parser("digest", help="take warnings and breaches that fell due together as one")
+    _recorded(digest)
+    digest.add_argument("--since", type=parse_instant, metavar="INSTANT", help="due from then on; by default all")
+    digest.add_argument(
+        "--together", type=_minutes, default=1.0, metavar="MINUTES", help="by default 1; 0: one instant"
+    )
+    digest.add_argument("--json", action="store_true", help="a JSON line for each, with all its tickets")
+    digest.set_defaults(run=_digest)
     add_facts(commands)
     add_review(commands)
     add_baseline(commands)
@@ -81,6 +95,13 @@ def _preview_days(text: str) -> int:
     if not 1 <= days <= 3660:
         raise argparse.ArgumentTypeError("show 1 to 3660 days")
     return days
+
+
+def _minutes(text: str) -> float:
+    minutes = float(text)
+    if not 0 <= minutes <= 1440:
+        raise argparse.ArgumentTypeError("give 0 to 1440 minutes")
+    return minutes
 
 
 def _recorded(command: argparse.ArgumentParser) -> None:
@@ -177,7 +198,20 @@ def _redecide(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    return _show(offline.verify(_rows(options)), options)
+    if options.out is not None:
+        return _show(offline.verify(_rows(options)), options)
+    return _show(offline.verify_at_work(lambda: _rows(options), lambda: time.sleep(_SETTLING_SECONDS)), options)
+
+
+def _digest(options: argparse.Namespace) -> int:
+    events = [event for event in offline.clock_events(_rows(options)) if _is_since(event, options.since)]
+    for found in digests(events, timedelta(minutes=options.together)):
+        print(encode(found).decode() if options.json else digest_as_text(found))
+    return 0
+
+
+def _is_since(event: ClockEvent, since: datetime | None) -> bool:
+    return since is None or event.due_at is None or event.due_at >= since
 
 
 def _show(verdict: offline.Verdict, options: argparse.Namespace) -> int:

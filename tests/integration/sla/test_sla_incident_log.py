@@ -8,18 +8,22 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
+from sla_monitor import offline
+from sla_monitor.adapters.recorded import Recorded
 from sla_monitor.domain.redecide import differences
 from sla_monitor.handlers import SlaWork
+from ticket_contracts import topics
 from ticket_contracts.agreement.calendars import compile_calendars
 from ticket_contracts.agreement.reading import read_agreement
 from ticket_contracts.classification import ClassificationInputs, TicketClassified
-from ticket_contracts.cloudevents import Event
+from ticket_contracts.cloudevents import Event, encode
 from ticket_contracts.tickets import Status, TicketNormalized
-from unit.sla.sla_desk import Collected, FakeAgreements, record_of
+from unit.sla.sla_desk import TOPIC_OF, Collected, FakeAgreements, published, record_of
 
 ROOT = Path(__file__).parents[3]
 LOG = ROOT.parent / "shared" / "data" / "servicenow_incident_log.csv.gz"
@@ -103,26 +107,35 @@ def _events(rows: list[dict[str, str]]) -> Iterator[Event]:
         yield event
 
 
+class Played(NamedTuple):
+    """rows: of the log. told: what the monitor heard of it."""
+
+    rows: list[dict[str, str]]
+    told: list[Event]
+    out: Collected
+
+
 @pytest.fixture(scope="module")
-def played() -> tuple[list[dict[str, str]], Collected]:
+def played() -> Played:
     if not LOG.exists():
         pytest.skip("the incident log is not beside the project")
     rows = _rows()
     out = Collected()
     work = SlaWork(FakeAgreements(read_agreement(AGREEMENT.read_text(), str(AGREEMENT))))
     step = datetime.min.replace(tzinfo=UTC)
-    for event in _events(rows):
+    told = list(_events(rows))
+    for event in told:
         if event.decided_for > step:  # a replay's grain: what came up to its end is settled, then the rest fires
             if step.year > 1:
                 work.fire(step, out)
             step = event.decided_for + timedelta(hours=1)
         work.handle(record_of(event), out)
     work.fire(step, out)
-    return rows, out
+    return Played(rows, told, out)
 
 
-def test_the_fitted_clock_agrees_with_the_log_s_own_word(played: tuple[list[dict[str, str]], Collected]) -> None:
-    rows, out = played
+def test_the_fitted_clock_agrees_with_the_log_s_own_word(played: Played) -> None:
+    rows, out = played.rows, played.out
     # A ticket whose priority was lowered may have missed the goal that it had before: its last generation counts.
     last_generation = {event.ticket: event.generation for event in out.events}
     breached = {
@@ -144,17 +157,30 @@ def test_the_fitted_clock_agrees_with_the_log_s_own_word(played: tuple[list[dict
 
 
 def test_every_clock_event_of_the_log_is_decided_again_by_plain_arithmetic(
-    played: tuple[list[dict[str, str]], Collected],
+    played: Played,
 ) -> None:
     agreement = read_agreement(AGREEMENT.read_text(), str(AGREEMENT))
     calendars = compile_calendars(agreement)
-    _, out = played
+    out = played.out
     assert len(out.events) > 25_000
     assert [faults for event in out.events if (faults := differences(event, agreement, calendars))] == []
 
 
-def test_each_warning_and_breach_of_the_log_is_said_once(played: tuple[list[dict[str, str]], Collected]) -> None:
-    _, out = played
+def test_every_clock_of_the_log_is_recomputed_from_its_ticket_s_history(played: Played) -> None:
+    version = published(read_agreement(AGREEMENT.read_text(), str(AGREEMENT)), datetime(2016, 1, 1, tzinfo=UTC))
+    rows = [Recorded(topic=topics.AGREEMENT, data=msgspec.Raw(version.model_dump_json().encode()))]
+    for number, event in enumerate([*played.told, *played.out.events]):
+        topic = TOPIC_OF.get(type(event), topics.SLA_EVENTS)
+        data = msgspec.Raw(encode(event))
+        rows.append(Recorded(topic=topic, key=event.ticket, n=number, ce_id="", ce_type=event.TYPE, data=data))
+    verdict = offline.verify(rows)
+    print(f"{verdict.checked:,} clocks recomputed, {verdict.different} different")  # noqa: T201
+    assert verdict.findings == []
+    assert verdict.checked == len({event.ticket for event in played.told})
+
+
+def test_each_warning_and_breach_of_the_log_is_said_once(played: Played) -> None:
+    out = played.out
     assert [ident for ident, count in Counter(out.ids).items() if count > 1] == []
     said: Counter[Any] = Counter(
         (event.ticket, event.generation, event.occurrence, event.threshold_seconds)

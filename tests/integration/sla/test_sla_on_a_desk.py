@@ -191,6 +191,42 @@ def test_verify_finds_a_clock_that_was_told_otherwise(tmp_path: Path) -> None:
     assert offline.verify(rows).different == 0
 
 
+def test_of_a_desk_at_work_what_it_is_about_to_say_is_no_difference(tmp_path: Path) -> None:
+    recorded(played(), tmp_path)
+    rows = list(from_directory(tmp_path, offline.ALL_TOPICS))
+    told = [
+        row
+        for row in rows
+        if row.topic == topics.SLA_EVENTS
+        and (said := msgspec.json.decode(row.data))["occurrence"] == "met"
+        and said["clock"] == "resolution"
+    ]
+    readings = [[row for row in rows if row not in told[missing:]] for missing in (0, 1)] + [rows]
+    waits: list[int] = []
+    verdict = offline.verify_at_work(lambda: readings[len(waits)], lambda: waits.append(1))
+    assert (verdict.different, len(waits), verdict.checked) == (0, 2, 4)
+
+    waits.clear()
+    behind = [row for row in rows if row is not told[-1]]
+    verdict = offline.verify_at_work(lambda: behind, lambda: waits.append(1))
+    assert (verdict.different, len(waits)) == (1, 3)
+    assert verdict.findings
+
+
+def test_a_digest_is_a_line_for_people_or_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recorded(played(), tmp_path)
+    assert main(["digest", "--out", str(tmp_path), "--since", "2026-03-02T11:00:00Z", "--json"]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert all(each["begins"] >= "2026-03-02T11:00" for each in found)
+    assert {each["clock"] for each in found} == {"first_response", "resolution"}
+    assert main(["digest", "--out", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > len(found)
+    assert any(
+        "transfer_acknowledgement (transfers.acknowledge_seconds), deadline passed: 1 ticket" in x for x in lines
+    )
+
+
 def test_an_explanation_adds_up_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recorded(played(), tmp_path)
     assert main(["explain", TICKET, "--out", str(tmp_path), "--json"]) == 0
