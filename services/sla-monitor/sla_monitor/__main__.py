@@ -229,7 +229,10 @@ def _explain(options: argparse.Namespace) -> int:
     if ticket is None:
         raise RecordedError(f"nothing is recorded of ticket {options.ticket!r}")
     as_of = ticket.through if options.at is None else int(options.at.astimezone(UTC).timestamp())
-    found = explain(options.ticket, ticket, as_of, work.book)
+    try:
+        found = explain(options.ticket, ticket, as_of, work.book)
+    except ValueError as error:
+        raise RecordedError(f"--at: {error}") from error
     print(encode(found).decode() if options.json else as_text(found))
     return 0
 

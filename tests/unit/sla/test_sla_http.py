@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from sla_monitor.adapters.http import add_routes
+from sla_monitor.domain.explain import as_text, explain
 from ticket_runtime.context import LiveView
 from ticket_runtime.http import Health, make_app
 from ticket_runtime.metrics import Metrics
@@ -81,3 +82,59 @@ async def test_a_ticket_s_id_may_hold_slashes() -> None:
     desk = Desk(agreement({"r": resolution(8 * HOUR)}))
     desk.open("15:00", ticket="mail:desk:2026/17")
     assert (await get(desk, "mail:desk:2026/17")).status_code == 200
+
+
+async def test_a_past_instant_is_shown_as_it_was_then() -> None:
+    desk = Desk(agreement({"r": resolution(2 * HOUR), "p": resolution(HOUR)}))
+    desk.open("09:00")
+    desk.ticket("10:00", status="pending_customer")
+    desk.ticket("12:00", status="open")
+    desk.fire("13:00")
+    (then,) = (await get(desk, at="2026-03-02T09:50:00Z")).json()["clocks"]
+    assert (then["state"], then["elapsed_seconds"], then["deadline"]) == ("running", 50 * 60, "2026-03-02T11:00:00Z")
+    (held,) = (await get(desk, at="2026-03-02T11:30:00Z")).json()["clocks"]
+    assert (held["state"], held["elapsed_seconds"], held["deadline"]) == ("paused", HOUR, None)
+    before = (await get(desk, at="2026-03-02T08:00:00Z")).json()
+    assert (before["clocks"], before["priority"]) == ([], None)
+
+
+async def test_a_past_that_is_settled_is_refused_with_the_instant_that_it_is_kept_from() -> None:
+    desk = Desk(agreement({"r": resolution(2 * HOUR)}))
+    desk.open("09:00")
+    for minute in range(110):
+        desk.ticket(f"{10 + minute // 60}:{minute % 60:02}", status=("open", "on_hold")[minute % 2])
+    answer = await get(desk, at="2026-03-02T09:30:00Z")
+    assert answer.status_code == 400
+    assert "is kept from 2026-03-02T10:" in answer.text
+
+
+def test_for_people_it_is_told_on_the_wall_clock_of_the_calendar_with_holidays_by_name() -> None:
+    berlin = {
+        "zone": "Europe/Berlin",
+        "hours": {day: [["09:00", "17:00"]] for day in ("mon", "tue", "wed", "thu", "fri")},
+        "public_holidays": [{"country": "DE"}],
+        "holidays": ["2026-04-07"],
+    }
+    desk = Desk(agreement({"fix": resolution(10 * HOUR, "berlin", warn=[{"used_share": 0.5}])}, berlin=berlin))
+    desk.open("Thu++++ 07:00", group="network")
+    desk.ticket("Thu++++ 08:00", status="pending_customer")
+    desk.ticket("Thu++++ 09:00", status="open")
+    ticket = desk.work.ticket(TICKET)
+    assert ticket is not None
+    text = as_text(explain(TICKET, ticket, int(at("Wed+++++ 09:00").timestamp()), desk.work.book))
+    version = desk.agreements.in_force(at("09:00")).version
+    easter = "outside berlin; holiday Fri 2026-04-03 (Good Friday), Mon 2026-04-06 (Easter Monday), Tue 2026-04-07"
+    assert text.splitlines() == [
+        "itsm:one:1 at Wed 2026-04-08 09:00:00Z (version 3, classification 1)",
+        "  open, priority P3, group network",
+        "resolution #1: running",
+        f"  policy fix, calendar berlin, Europe/Berlin, agreement {version}",
+        "  goal 10:00:00, used 9:00:00, left 1:00:00, due Wed 2026-04-08 12:00:00 +0200",
+        "    Thu 2026-04-02 09:00:00 +0200  Thu 2026-04-02 10:00:00 +0200    1:00:00    1:00:00  working time",
+        "    Thu 2026-04-02 10:00:00 +0200  Thu 2026-04-02 11:00:00 +0200          -             pending_customer",
+        "    Thu 2026-04-02 11:00:00 +0200  Thu 2026-04-02 17:00:00 +0200    6:00:00    7:00:00  working time",
+        f"    Thu 2026-04-02 17:00:00 +0200  Wed 2026-04-08 09:00:00 +0200          -             {easter}",
+        "    Wed 2026-04-08 09:00:00 +0200  Wed 2026-04-08 11:00:00 +0200    2:00:00    9:00:00  working time",
+        "    due  Thu 2026-04-02 15:00:00 +0200  5:00:00 left",
+        "    due  Wed 2026-04-08 12:00:00 +0200  the deadline",
+    ]

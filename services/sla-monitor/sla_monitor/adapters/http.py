@@ -16,13 +16,16 @@ from ticket_runtime.http import Problem
 def add_routes(app: FastAPI, view: LiveView) -> None:
     @app.get("/v1/tickets/{ticket:path}/clocks", tags=["clocks"])
     async def show_clocks(ticket: str, at: str | None = None) -> Response:
-        """at: an instant, RFC 3339; by default the latest of the ticket's last event and now, where a replay leads
-        its last event.
+        """at: an instant, RFC 3339, also one of the past; by default the latest of the ticket's last event and now,
+        where a replay leads its last event.
         """
         for work in view.tasks.values():
             if isinstance(work, SlaWork) and (found := work.ticket(ticket)) is not None:
                 as_of = _as_of(at, work.present(), found.through)
-                explained = explain(ticket, found, as_of, work.book)
+                try:
+                    explained = explain(ticket, found, as_of, work.book)
+                except ValueError as error:
+                    raise Problem(400, f"at: {error}") from error
                 return Response(encode(explained), media_type="application/json")
         if not view.tasks:
             raise Problem(503, "no task runs in this process yet; ask again, or another instance")
