@@ -75,7 +75,7 @@ def _counts(title: str, was: Mapping[_K, float], now: Mapping[_K, float]) -> lis
 
 
 def _row(words: str, was: float, now: float) -> tuple[str, str, str, str]:
-    form = ",.2f" if isinstance(was, float) or isinstance(now, float) else ","
+    form = ",.2f" if words.startswith("cost") else ","
     change = round(now - was, 2)
     return words, format(was, form), format(now, form), format(change, "+" + form) if change else ""
 
