@@ -114,5 +114,7 @@ lock: $(READY) ## Pin every dependency anew, hashes included: [UPGRADE=--upgrade
 	  $(COMPILE) -c requirements/dev.lock shared/pyproject.toml services/$$service/pyproject.toml \
 	    -o requirements/$$service.lock || exit; \
 	done
+	$(COMPILE) -c requirements/dev.lock --extra facts shared/pyproject.toml services/sla-monitor/pyproject.toml \
+	  -o requirements/facts.lock
 	$(COMPILE) -c requirements/dev.lock requirements/build.in -o requirements/build.lock
 	$(PY) -m relaydesk_local lock
