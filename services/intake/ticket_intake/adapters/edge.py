@@ -269,6 +269,7 @@ class Edge:
                         taken = held
                     chunks.append(chunk)
             body = b"".join(chunks)
+            chunks.clear()  # a body is held once
             if source.verifier.reads_body:
                 refusal = self._refusal(request, source, body, client)
                 if refusal is not None:
