@@ -18,6 +18,7 @@ from fastapi import FastAPI, Path, Request, Response
 from starlette.requests import ClientDisconnect
 
 from ticket_contracts import topics
+from ticket_contracts.ids import event_id
 from ticket_intake.adapters.authentication import Secrets, Verdict, Verifier
 from ticket_intake.adapters.measure import EdgeMetrics
 from ticket_intake.documents import Document
@@ -336,8 +337,9 @@ class Edge:
             "partition": written.partition,
             "offset": written.offset,
         }
-        # The edge's own word begins the chain that this event leads to.
-        return Response(msgspec.json.encode(content), 202, {CORRELATION: own_id}, media_type="application/json")
+        # Where it stands begins the chain that it leads to.
+        correlation = event_id(source.topic, written.partition, written.offset)
+        return Response(msgspec.json.encode(content), 202, {CORRELATION: correlation}, media_type="application/json")
 
     # --- the producer
 
