@@ -360,11 +360,10 @@ def need_to_know(history: History) -> Finding:
 
 
 def _taken_back(found: Finding, history: History, topic: str) -> None:
-    """No offer is left open, or accepted, that shows a partner more than its contract has come to allow. What was
-    declined or ran out a moment later had not been noticed yet."""
+    """No offer stays open that shows a partner more than its contract has come to allow."""
     versions = sorted(history.agreements.values(), key=lambda published: published.effective_at)[1:]
     closed = {
-        (entry.event.transfer_id, entry.event.attempt): entry.event
+        (entry.event.transfer_id, entry.event.attempt): entry.event.decided_for
         for entry in history.entries[topic]
         if isinstance(entry.event, OfferClosed)
     }
@@ -375,14 +374,13 @@ def _taken_back(found: Finding, history: History, topic: str) -> None:
         if not isinstance(offer, OfferMade) or queue is None or queue.partner is None:
             continue
         shown = {field for field in TicketView.__struct_fields__ if getattr(offer.package.view, field) is not None}
-        end = closed.get((offer.transfer_id, offer.attempt))
+        until = closed.get((offer.transfer_id, offer.attempt))
         for version in versions:
             partner = version.agreement.partners.get(queue.partner)
             extra = shown - set(partner.fields if partner is not None else ())
             if extra and version.effective_at > offer.decided_for:
                 found.expect(
-                    end is not None
-                    and (end.decided_for <= version.effective_at or end.outcome in ("declined", "expired")),
+                    until is not None and until <= version.effective_at,
                     f"{topic}: {offer.ticket} went on showing {', '.join(sorted(extra))} after {version.effective_at}",
                 )
 

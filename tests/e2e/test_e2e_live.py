@@ -14,10 +14,14 @@ import httpx
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from playwright.async_api import async_playwright, expect
 
+import backends
+from integration.handoff_page.page_desk import CHROMIUM, FLAGS
 from relaydesk_replay import desk as desks
 from relaydesk_replay.desk import Desk
 from ticket_contracts import topics
+from ticket_contracts.transfers import TransferAccepted
 
 ROOT = Path(__file__).parents[2]
 KEYS: dict[str, dict[str, str]] = {}
@@ -25,11 +29,15 @@ KEYS: dict[str, dict[str, str]] = {}
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The desk's directory."""
+    return tmp_path_factory.mktemp("live")
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
-    plan = desks.Plan(
-        tmp_path_factory.mktemp("live"), ROOT / "deploy/agreements/default.yaml", datetime.now(UTC), ephemeral=True
-    )
+async def desk(directory: Path) -> AsyncIterator[Desk]:
+    plan = desks.Plan(directory, ROOT / "deploy/agreements/default.yaml", datetime.now(UTC), ephemeral=True)
     async with desks.running(plan) as up:
         key = (plan.directory / desks.OPERATOR_KEY).read_text().strip()
         KEYS[up.bootstrap] = {"authorization": f"Bearer {key}"}
@@ -102,6 +110,33 @@ async def test_e2e_live_a_ticket_sent_by_http_arrives_with_an_owner(desk: Desk) 
         clocks = await client.get(f"{desk.endpoints['sla']}/v1/tickets/generic:main:LIVE-1/clocks")
     assert clocks.status_code == 200
     assert "resolution" in clocks.text
+
+
+async def test_e2e_live_a_ticket_arrives_on_the_open_page_and_is_accepted_there(desk: Desk, directory: Path) -> None:
+    """The link that `make run` prints, the page that it leads to, and what one does there."""
+    if CHROMIUM is None:
+        backends.unavailable("no Chromium: apt-get install chromium")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = await browser.new_page()
+        await page.goto(desks.page_link(directory, desk.endpoints))
+        await page.wait_for_selector("#line[data-state=live]")
+        assert "token" not in page.url
+        answer = await _post(desk, b'{"id": "PAGE-1", "title": "Dock shows no picture", "status": "new"}')
+        assert answer.status_code == 202, answer.text
+        row = page.locator("tr[data-ticket='generic:main:PAGE-1']")
+        await expect(row.locator(".state")).to_contain_text("offered", timeout=30_000)
+        await row.locator(".title").click()
+        await page.get_by_role("button", name="Accept").click()
+        await expect(page.locator(".flash.done")).to_contain_text("Accepted.")
+        await browser.close()
+
+    def taken(record: Any) -> bool:
+        kinds = dict(record.headers)
+        return (record.key, kinds["ce_type"]) in {(b"generic:main:PAGE-1", TransferAccepted.TYPE.encode())}
+
+    accepted = json.loads((await _eventually(desk, topics.TRANSFERS, taken)).value)
+    assert (accepted["actor"], accepted["automatic"]) == ("operator", False)
 
 
 async def test_e2e_live_an_unknown_source_is_a_problem_document(desk: Desk) -> None:

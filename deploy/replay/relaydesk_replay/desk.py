@@ -86,16 +86,13 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """A desk that is up. names: its topics. endpoints: as `endpoints.json` holds them. kafka, database: the broker, and
-    the address of the database with its password."""
+    """A desk that is up. names: its topics. endpoints: as `endpoints.json` holds them."""
 
     bootstrap: str
     names: list[str]
     agreement: Agreement
     supervisor: Supervisor
     endpoints: dict[str, str]
-    kafka: LocalKafka
-    database: str
 
 
 @contextlib.asynccontextmanager
@@ -134,7 +131,7 @@ async def running(plan: Plan, say: Callable[[str], None] = lambda _: None) -> As
             path = plan.directory / "endpoints.json"
             path.write_bytes(msgspec.json.format(msgspec.json.encode(endpoints)))
             try:
-                yield Desk(bootstrap, names, agreement, supervisor, endpoints, kafka, database)
+                yield Desk(bootstrap, names, agreement, supervisor, endpoints)
             finally:
                 path.unlink(missing_ok=True)
     finally:

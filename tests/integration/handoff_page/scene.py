@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import msgspec
 
 from ticket_contracts import topics
 from ticket_contracts.agreement import Published, digest
-from ticket_contracts.agreement.calendars import compile_calendars
 from ticket_contracts.agreement.reading import read_agreement
 from ticket_contracts.classification import ClassificationInputs, Judgement, TicketClassified
 from ticket_contracts.sla import ClockState
 from ticket_contracts.tickets import Attachment, Comment, Requester
+from ticket_handoff.handlers import AgreementBook
+from ticket_runtime.agreements import Agreements
 from unit.handoff.handoff_desk import Story, clock, normalized, routed
 
 NOW = datetime(2026, 3, 3, 9, 40, tzinfo=UTC)
@@ -25,6 +27,16 @@ DEFAULT = Path(__file__).parents[3] / "deploy/agreements/default.yaml"
 def default_agreement() -> Published:
     made = read_agreement(DEFAULT.read_text(), str(DEFAULT))
     return Published(version=digest(made), effective_at=datetime(2026, 1, 1, tzinfo=UTC), approvals=[], agreement=made)
+
+
+@cache
+def _books() -> dict[str, AgreementBook]:
+    return {}
+
+
+def _book(version: Published) -> AgreementBook:
+    """One for all cases: calendars are compiled once."""
+    return _books().setdefault(version.version, AgreementBook(Agreements([version])))
 
 
 class Case:
@@ -42,7 +54,8 @@ class Case:
     ) -> None:
         self.version, self.number, self.now = version, number, now
         self.story = Story(version, ticket=ticket or f"servicenow:prod:{number}")
-        self.calendars = compile_calendars(version.agreement)
+        self.story.work.book = _book(version)
+        self.calendars = self.story.work.book.in_force(now).calendars
         self.opened = self.ago(opened)
         self._decision = self._replies = 0
         self._said = {
@@ -204,7 +217,7 @@ def morning(version: Published, now: datetime = NOW) -> list[Case]:
     ).answers(92, "accept", actor="Ana Ferreira")
     vpn.said_by_monitor(80, "met", "first_response", "first-response-critical")
 
-    mail = case("INC0048190", "Outlook asks for the password again and again", 430).judged("mfa", "P3")
+    mail = case("INC0048190", "Outlook asks for the password again and again", 430).judged("email", "P3")
     mail.to("service-desk", mail.clock("resolution", 72_000)).answers(425, "accept", actor="Priya Nair")
 
     payroll = case(
@@ -227,7 +240,7 @@ def morning(version: Published, now: datetime = NOW) -> list[Case]:
     printer = case("INC0048209", "Printer on floor 3 jams on every second sheet", 130).judged("printing", "P4", tier=2)
     printer.to("campo-on-site", printer.clock("resolution", 144_000)).answers(120, "accept", "campo", "Rui Almeida")
 
-    night = case("INC0048151", "Cannot open shared calendar of the sales team", 640).judged("mfa", "P3")
+    night = case("INC0048151", "Cannot open shared calendar of the sales team", 640).judged("email", "P3")
     night.to("helpline-first-line", night.clock("resolution", 72_000)).answers(
         630, "decline", "helpline", "Maricel Santos", reason="We have no rights on shared mailboxes of Sales."
     )
@@ -242,7 +255,7 @@ def morning(version: Published, now: datetime = NOW) -> list[Case]:
     laptop.to("service-desk", laptop.clock("first-response", 14_400), laptop.clock("resolution", 72_000))
 
     disk = case("INC0048215", "Disk of db-prod-07 is 96 % full", 26, channel="monitoring").judged(
-        "storage", "P2", tier=3
+        "database", "P2", tier=3
     )
     disk.to("platform", disk.clock("resolution-critical", 28_800))
     disk.answers(

@@ -65,9 +65,14 @@ async def test_a_tickets_page_follows_it_and_spares_what_is_being_written(desk: 
         page = await somebody.ticket("INC0048201")
         await somebody.live()
         case = desk.cases["INC0048201"]
+        await page.evaluate(
+            """document.querySelector("main").prepend(
+                Object.assign(document.createElement("p"), { className: "flash done", textContent: "Accepted." }))"""
+        )
         case.says(title="Headset is not recognised, Bluetooth neither")
         await desk.tell(case)
         await expect(page.get_by_role("heading", level=1)).to_have_text("Headset is not recognised, Bluetooth neither")
+        await expect(page.locator(".flash.done")).to_have_text("Accepted.")  # what one was told outlives that
         await page.locator("summary", has_text="Escalate").click()
         await page.get_by_label("Question to whoever gets it").fill("Half a sentence")
         case.says(title="Solved itself")
@@ -139,3 +144,13 @@ async def test_open_pages_do_not_hold_the_service_up(desk: PageDesk, browser: Br
         assert asyncio.get_running_loop().time() - leaving < 10, "it waited for the page's line"
         await expect(somebody.page.locator("#line")).to_have_attribute("data-state", "lost")
         somebody.faults.clear()
+
+
+async def test_a_page_whose_session_is_over_says_so(desk: PageDesk, browser: Browser) -> None:
+    async with person(browser, desk) as somebody:
+        await somebody.live()
+        await somebody.page.context.clear_cookies()
+        await somebody.page.evaluate("dispatchEvent(new Event('pagehide'))")
+        await somebody.page.evaluate("dispatchEvent(new Event('pageshow'))")
+        await expect(somebody.page.locator("#line")).to_contain_text("Your session is over")
+        somebody.faults[:] = [fault for fault in somebody.faults if "401" not in fault]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,8 +12,7 @@ import pytest_asyncio
 
 from integration.handoff_page.identity import CLIENT, CLIENT_SECRET, IdentityProvider
 from integration.handoff_page.page_desk import PageDesk
-from ticket_handoff.desk.signing_in import SESSION_SECONDS, Provider, session_secret
-from ticket_runtime.settings import CannotRun
+from ticket_handoff.desk.signing_in import SESSION_SECONDS, Provider
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -239,12 +237,3 @@ async def test_a_provider_that_is_away_is_named_as_such(desk: PageDesk) -> None:
         answer = await client.get("/desk/sign-in/start")
         assert answer.status_code == 503
         assert "does not answer" in answer.text
-
-
-def test_a_secret_that_will_not_do_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CannotRun, match="RELAYDESK_DESK_SESSION_FILE"):
-        session_secret(tmp_path / "none")
-    (tmp_path / "short").write_text("x")
-    with pytest.raises(CannotRun, match="32 characters"):
-        session_secret(tmp_path / "short")
-    assert len(session_secret(None)) >= 32

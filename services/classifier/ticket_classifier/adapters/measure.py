@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
@@ -44,7 +43,6 @@ class ClassifierMetrics:
 
     def committed(self, task: int, decided: Sequence[tuple[str, Event]], present: datetime | None) -> None:
         sure = []
-        counts: Counter[tuple[str, str, int]] = Counter()
         for _, event in decided:
             if not isinstance(event, TicketClassified):
                 continue
@@ -53,9 +51,7 @@ class ClassifierMetrics:
                 outcome = "corrected"
             else:
                 sure.append(event.confidence)
-            counts[outcome, event.priority, event.tier] += 1
-        for (outcome, priority, tier), number in counts.items():
-            self._classified.labels(outcome, priority, tier).inc(number)
+            self._classified.labels(outcome, event.priority, str(event.tier)).inc()
         if sure:
             self._confidence.observe_all(sure)
 

@@ -1,20 +1,19 @@
-"""What is due when, for a million tickets: exact for the quarter of an hour at hand, by quarters beyond it."""
+"""What is due when, for a million tickets: exact for the hour at hand, by the hour beyond it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
-_QUARTER = 900
-"""Seconds. When one comes up it is put in order at once, and nothing is said meanwhile: so it is no longer."""
+_HOUR = 3600
 
 
 class DueQueue:
     """Tickets by the instant (unix seconds) that something of theirs is due.
 
     Entries are never taken out: the true instant is asked for when an entry comes up, and one that is not true is
-    dropped. So whoever changes a ticket's instant adds it anew. A ticket beyond the quarter at hand costs one
-    reference in the list of its own, where a heap of pairs would take ten times that.
+    dropped. So whoever changes a ticket's instant adds it anew. A ticket beyond the next hours costs one reference in
+    its hour's list, where a heap of pairs would take ten times that.
     """
 
     def __init__(self, true_due: Callable[[str], int]) -> None:
@@ -23,17 +22,17 @@ class DueQueue:
         self._near: list[tuple[int, str]] = []
         self._horizon = 0
         self._far: dict[int, list[str]] = {}
-        self._quarters: list[int] = []
+        self._hours: list[int] = []
 
     def add(self, due: int, ticket: str) -> None:
         if due < self._horizon:
             heappush(self._near, (due, ticket))
             return
-        quarter = due // _QUARTER
-        waiting = self._far.get(quarter)
+        hour = due // _HOUR
+        waiting = self._far.get(hour)
         if waiting is None:
-            self._far[quarter] = [ticket]
-            heappush(self._quarters, quarter)
+            self._far[hour] = [ticket]
+            heappush(self._hours, hour)
         else:
             waiting.append(ticket)
 
@@ -46,10 +45,10 @@ class DueQueue:
                 if self._true_due(ticket) == due:
                     return due, ticket
                 heappop(near)
-            if not self._quarters:
+            if not self._hours:
                 return None
-            quarter = heappop(self._quarters)
-            self._horizon = (quarter + 1) * _QUARTER
-            found = {(self._true_due(ticket), ticket) for ticket in self._far.pop(quarter)}
-            self._near = [(due, ticket) for due, ticket in found if due // _QUARTER == quarter]
+            hour = heappop(self._hours)
+            self._horizon = (hour + 1) * _HOUR
+            found = {(self._true_due(ticket), ticket) for ticket in self._far.pop(hour)}
+            self._near = [(due, ticket) for due, ticket in found if due // _HOUR == hour]
             heapify(self._near)

@@ -27,14 +27,9 @@ addEventListener("pageshow", () => {
 });
 
 // A choice of queue shows it at once; the button is for who has no script.
-for (const form of document.querySelectorAll(".filters")) {
-  form.querySelector("button:not([type])").hidden = true;
-  form.addEventListener("change", () => form.requestSubmit());
-}
-for (const button of document.querySelectorAll("[data-print]")) {
-  button.hidden = false;
-  button.addEventListener("click", () => print());
-}
+document.documentElement.classList.add("scripted");
+document.addEventListener("change", (event) => event.target.closest(".filters")?.requestSubmit());
+document.addEventListener("click", (event) => event.target.closest("[data-print]") && print());
 
 // In the queue the arrows (and j, k) go from ticket to ticket; they do nothing elsewhere.
 document.addEventListener("keydown", (event) => {

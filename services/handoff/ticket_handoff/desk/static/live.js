@@ -4,7 +4,7 @@ import { localize } from "./clocks.js";
 
 const line = document.getElementById("line");
 const said = document.getElementById("said");
-const WORDS = { live: "Live", lost: "Not live: trying again", none: "Not live" };
+const WORDS = { live: "Live", lost: "Not live: trying again", over: "Your session is over: load the page to sign in" };
 
 let source;
 let missed = false;
@@ -13,6 +13,7 @@ export function follow() {
   line.hidden = false;
   document.addEventListener("visibilitychange", () => (document.hidden ? stop() : start()));
   addEventListener("pagehide", stop);
+  addEventListener("pageshow", start);
   start();
 }
 
@@ -30,11 +31,16 @@ function start() {
   source.addEventListener("error", () => {
     missed = true;
     state("lost");
-    if (source?.readyState === EventSource.CLOSED) {
-      stop();
-      setTimeout(start, 5000 + 5000 * Math.random());
-    }
+    if (source?.readyState === EventSource.CLOSED) again();
   });
+}
+
+// The browser has given up: the service is away for longer, or does not know us any more.
+async function again() {
+  stop();
+  const answer = await fetch("/desk/waiting").catch(() => undefined);
+  if (answer?.status === 401) state("over");
+  else setTimeout(start, 5000 + 5000 * Math.random());
 }
 
 function stop() {
@@ -111,18 +117,22 @@ function follows(one, other) {
 }
 
 let asked;
+let rested = 0;
+const REST = 4000; // however much happens, a page is not read more often than this
 
 // Reads again what the page shows, and puts it in the old one's place: forms that somebody has begun to fill in stay.
 function anew(within) {
   if (asked) return;
   asked = setTimeout(async () => {
     asked = undefined;
+    rested = Date.now() + REST;
     if (document.hidden) return (missed = true);
     const answer = await fetch(location.href, { headers: { accept: "text/html" } }).catch(() => undefined);
-    if (!answer?.ok || answer.redirected) return answer && location.reload();
+    if (!answer) return (missed = true);
+    if (!answer.ok) return writing(document) || location.reload();
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     swap(page.querySelector("main"));
-  }, within * Math.random());
+  }, Math.max(within * Math.random(), rested - Date.now()));
 }
 
 function swap(fresh) {
@@ -135,7 +145,8 @@ function swap(fresh) {
   const focused = name(document.activeElement);
   localize(fresh);
   for (const each of fresh.querySelectorAll("details > summary")) if (open.has(each.textContent)) each.parentElement.open = true;
-  old.replaceChildren(...fresh.childNodes);
+  const told = old.querySelectorAll(":scope > .flash"); // what somebody has just been told stays to be read
+  old.replaceChildren(...told, ...fresh.childNodes);
   if (focused) [...old.querySelectorAll("a, button, summary, select, input, textarea")].find((each) => name(each) === focused)?.focus();
   tell("This page was brought up to date");
 }

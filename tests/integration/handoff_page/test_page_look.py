@@ -1,0 +1,122 @@
+"""How the desk page looks: on a desk and on a phone, in the light and in the dark, to who sees and to who listens.
+
+With RELAYDESK_PICTURES=docs/guide/pictures it also takes the guide's pictures.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from PIL import Image
+from playwright.async_api import Browser, Page, expect
+
+from integration.handoff_page.page_desk import PageDesk, Person, person
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PICTURES = os.environ.get("RELAYDESK_PICTURES")
+LARGEST = 150_000
+"""Bytes of a picture in the guide."""
+
+DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 860}}
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 780}, "has_touch": True, "is_mobile": True}
+
+VIEWS = {
+    "queue": "",
+    "ticket": "ticket/servicenow:prod:INC0048213",
+    "offer": "ticket/servicenow:prod:INC0048216",
+    "waiting": "waiting",
+    "owners": "owners",
+    "brief": "brief?queue=service-desk",
+    "timeline": "timeline/servicenow:prod:INC0048151",
+}
+
+
+async def picture(page: Page, name: str, **how: Any) -> None:
+    if PICTURES:
+        path = Path(PICTURES) / f"desk-{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        taken = await page.screenshot(animations="disabled", **how)
+        with Image.open(io.BytesIO(taken)) as shown:  # few colours: a palette says the same in a third of the bytes
+            shown.convert("RGB").quantize(colors=160).save(path, optimize=True)
+        assert path.stat().st_size < LARGEST, path
+
+
+async def accessible(page: Page) -> None:
+    """By axe-core, WCAG 2.2 A and AA and its best practices."""
+    found = await Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_every_view_is_accessible(desk: PageDesk, browser: Browser, scheme: Any) -> None:
+    async with person(browser, desk, color_scheme=scheme, **DESK) as somebody:
+        await somebody.live()
+        for name, path in VIEWS.items():
+            page = await somebody.see(path)
+            await page.evaluate("for (const each of document.querySelectorAll('main details')) each.open = true")
+            await accessible(page)
+            await page.reload()
+            await somebody.live()
+            if scheme == "light":
+                await picture(page, name)
+            elif name in ("queue", "offer"):
+                await picture(page, f"{name}-dark")
+        back = await page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (back == "rgb(17, 21, 27)") == (scheme == "dark")
+
+
+async def test_the_sign_in_is_accessible(desk: PageDesk, browser: Browser) -> None:
+    async with person(browser, desk, actor=None, **DESK) as somebody:
+        page = await somebody.see("sign-in")
+        await accessible(page)
+        await picture(page, "sign-in", clip={"x": 340, "y": 0, "width": 600, "height": 420})
+
+
+async def test_a_phone_has_room_for_every_view(desk: PageDesk, browser: Browser) -> None:
+    async with person(browser, desk, color_scheme="dark", **PHONE) as somebody:
+        await somebody.live()
+        for name, path in VIEWS.items():
+            page = await somebody.see(path)
+            wider = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            assert wider <= 0, f"{name} runs {wider} pixels out of the window"
+            await accessible(page)
+            if name in ("queue", "offer", "timeline"):
+                await somebody.live()
+                await picture(page, f"{name}-phone")
+        await _targets(somebody)
+
+
+async def _targets(somebody: Person) -> None:
+    """What is meant for a thumb is 24 pixels high at least (WCAG 2.2, 2.5.8)."""
+    page = await somebody.ticket("INC0048217")
+    for each in await page.locator("button:visible, nav a:visible, summary:visible, input:visible").all():
+        box = await each.bounding_box()
+        assert box is not None
+        assert box["height"] >= 24, await each.evaluate("each => each.outerHTML")
+
+
+async def test_text_at_twice_its_size_fits(desk: PageDesk, browser: Browser) -> None:
+    """WCAG 1.4.10: 1280 pixels at 400 % are 320."""
+    async with person(browser, desk, viewport={"width": 320, "height": 640}) as somebody:
+        for name, path in VIEWS.items():
+            page = await somebody.see(path)
+            wider = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            assert wider <= 0, f"{name} runs {wider} pixels out of the window"
+
+
+async def test_the_shift_brief_prints_its_tickets_and_nothing_else(desk: PageDesk, browser: Browser) -> None:
+    async with person(browser, desk, **DESK) as somebody:
+        page = await somebody.see("brief?queue=service-desk")
+        await page.emulate_media(media="print")
+        for hidden in (".bar", ".foot", ".filters"):
+            await expect(page.locator(hidden)).to_be_hidden()
+        await expect(page.locator(".brief article")).to_have_count(5)
+        pdf = await page.pdf(format="A4")
+        assert pdf.startswith(b"%PDF")
+        await picture(page, "brief-print", full_page=True)
