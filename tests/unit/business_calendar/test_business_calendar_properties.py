@@ -253,3 +253,34 @@ def test_business_calendar_the_slow_way_sees_what_it_should() -> None:
     spring, autumn = at("2025-03-28"), at("2025-10-24")
     assert len(quarters_open(spec, spring).intersection(range(spring, spring + 7 * DAY))) == 4
     assert len(quarters_open(spec, autumn).intersection(range(autumn, autumn + 7 * DAY))) == 12
+
+
+SHIFTS = [("06:00", "12:00"), ("13:00", "22:15"), ("07:30", "15:00")]
+
+
+@anytime
+@given(
+    st.dictionaries(st.integers(0, 6), st.lists(st.sampled_from(SHIFTS), min_size=1), min_size=1),
+    st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"]),
+    instants,
+    st.lists(st.integers(-2, 20), max_size=6),
+    st.integers(0, 8),
+)
+def test_business_calendar_business_days_are_those_that_one_counts_on_the_wall(
+    hours: dict[int, list[tuple[str, str]]], tz: str, start: int, free: list[int], days: int
+) -> None:
+    today = local_time(start, zone(tz)).date()
+    holidays = {str(today + dt.timedelta(days=ahead)) for ahead in free}
+    calendar = compile_calendar(CalendarSpec(name="any", zone=tz, hours=hours, holidays=sorted(holidays)))
+
+    def closing(day: dt.date) -> int | None:
+        closed = str(day) in holidays or day.weekday() not in hours
+        return None if closed else max(at(f"{day} {closes}", tz) for _, closes in hours[day.weekday()])
+
+    of_today = closing(today)
+    if days == 0 and of_today is not None and of_today > start:
+        assert calendar.add_business_days(start, 0) == of_today
+        return
+    later = (closing(today + dt.timedelta(days=ahead)) for ahead in itertools.count(1))
+    ends = itertools.islice((end for end in later if end is not None), max(days, 1))
+    assert calendar.add_business_days(start, days) == list(ends)[-1]
