@@ -64,11 +64,11 @@ test: $(READY) ## Lint, then every test that can run here; says what was skipped
 	if [ $$lint -ne 0 ]; then echo "make lint failed: see above" >&2; fi; \
 	[ $$lint -eq 0 ] && [ $$tests -eq 0 ]
 
-bench: $(READY) ## Measure the runtime beside a bare aiokafka loop and a bare Faust agent
+bench: $(READY) ## Measure speed and memory, each goal beside a baseline in the same run
 	$(PY) -m pytest -rs -s -m bench tests/bench
 
-chaos: $(READY) ## The long form of the fault tests: kills, freezes, broker restarts
-	$(PY) -m pytest -rs tests/chaos
+chaos: $(READY) ## The long form of the tests of faults, mutations and zones: hours
+	$(PY) -m pytest -rs -m long tests
 
 dashboards: $(READY) ## Write the dashboards and the reference of the metrics anew from the code
 	$(PY) -m relaydesk_observe write
@@ -114,5 +114,7 @@ lock: $(READY) ## Pin every dependency anew, hashes included: [UPGRADE=--upgrade
 	  $(COMPILE) -c requirements/dev.lock shared/pyproject.toml services/$$service/pyproject.toml \
 	    -o requirements/$$service.lock || exit; \
 	done
+	$(COMPILE) -c requirements/dev.lock --extra facts shared/pyproject.toml services/sla-monitor/pyproject.toml \
+	  -o requirements/facts.lock
 	$(COMPILE) -c requirements/dev.lock requirements/build.in -o requirements/build.lock
 	$(PY) -m relaydesk_local lock

@@ -8,8 +8,8 @@
     start, end
               instants, ISO 8601
     seconds   the budget in working time; back from `start` if negative. In an "elapsed" row it is the answer: ignored
-    pauses    [[from, to], …] or [{"start": …, "end": …}, …]; a single one also as "pause": [from, to], or as
-              "pause_start" and "pause_end". A pause whose end is null or missing goes on
+    pauses    [[from, to], …] or [{"start": …, "end": …}, …], also with "from" and "to"; a single one also as "pause":
+              [from, to], or as "pause_start" and "pause_end". A pause whose end is null or missing goes on
     warn_before_seconds
               asks for `warn_at`
 
@@ -133,7 +133,9 @@ def _pauses(row: Mapping[str, Any], local: ZoneInfo) -> list[tuple[int, int | No
         raise ValueError(f"pauses: {given!r} is not a list")
     pauses = []
     for pause in given:
-        ends = (pause.get("start"), pause.get("end")) if isinstance(pause, Mapping) else pause
+        ends = pause
+        if isinstance(pause, Mapping):
+            ends = (pause.get("start", pause.get("from")), pause.get("end", pause.get("to")))
         if not isinstance(ends, list | tuple) or len(ends) != 2:
             raise ValueError(f"pauses: {pause!r} is not a pause; write [from, to], with null for one that goes on")
         begin = parse_instant(ends[0], local)

@@ -61,6 +61,9 @@ def _show_transfers(found: Transfers, *, as_json: bool) -> None:
         parts = ", ".join(f"{name} {count:,}" for name, count in kind.parts.items() if count)
         print(f"{cause}: {kind.offers:,} offers; with {parts}")
         print(f"    required: {', '.join(kind.required) or 'nothing'}; lacking one of these: {kind.lacking:,}")
+    print(f"{len(found.exposed):,} offers showed what a contract no longer allows, until they were taken back:")
+    for seen in found.exposed:
+        print(f"    {seen.ticket}: {seen.queue} saw {', '.join(seen.fields)} from {seen.since} until {seen.until}")
     for what, returns in (("groups", found.groups), ("queues", found.queues)):
         print(f"{len(returns):,} tickets went A -> B -> A between {what}:")
         for each in returns:

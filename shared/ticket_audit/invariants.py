@@ -360,10 +360,11 @@ def need_to_know(history: History) -> Finding:
 
 
 def _taken_back(found: Finding, history: History, topic: str) -> None:
-    """No offer stays open that shows a partner more than its contract has come to allow."""
+    """No offer is left open, or accepted, that shows a partner more than its contract has come to allow. What was
+    declined or ran out a moment later had not been noticed yet."""
     versions = sorted(history.agreements.values(), key=lambda published: published.effective_at)[1:]
     closed = {
-        (entry.event.transfer_id, entry.event.attempt): entry.event.decided_for
+        (entry.event.transfer_id, entry.event.attempt): entry.event
         for entry in history.entries[topic]
         if isinstance(entry.event, OfferClosed)
     }
@@ -374,13 +375,14 @@ def _taken_back(found: Finding, history: History, topic: str) -> None:
         if not isinstance(offer, OfferMade) or queue is None or queue.partner is None:
             continue
         shown = {field for field in TicketView.__struct_fields__ if getattr(offer.package.view, field) is not None}
-        until = closed.get((offer.transfer_id, offer.attempt))
+        end = closed.get((offer.transfer_id, offer.attempt))
         for version in versions:
             partner = version.agreement.partners.get(queue.partner)
             extra = shown - set(partner.fields if partner is not None else ())
             if extra and version.effective_at > offer.decided_for:
                 found.expect(
-                    until is not None and until <= version.effective_at,
+                    end is not None
+                    and (end.decided_for <= version.effective_at or end.outcome in ("declined", "expired")),
                     f"{topic}: {offer.ticket} went on showing {', '.join(sorted(extra))} after {version.effective_at}",
                 )
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from datetime import datetime
 
 import msgspec
 
 from ticket_audit.history import History
 from ticket_contracts import topics
 from ticket_contracts.tickets import TicketNormalized
-from ticket_contracts.transfers import ContextPackage, OfferMade, OwnerChanged
+from ticket_contracts.transfers import (
+    ContextPackage,
+    OfferMade,
+    OwnerChanged,
+    TransferOffered,
+    TransferWithdrawn,
+)
 
 PARTS = ("view", "classification", "clocks", "tried", "steps", "articles", "links", "question")
 
@@ -32,13 +39,26 @@ class Return(msgspec.Struct):
     path: list[str]
 
 
+class Exposure(msgspec.Struct):
+    """Fields that a queue's partner could read for a while, and that its contract does not allow any more: what was
+    read cannot be unread."""
+
+    ticket: str
+    transfer_id: str
+    queue: str | None
+    fields: list[str]
+    since: datetime | None
+    until: datetime
+
+
 class Transfers(msgspec.Struct):
     """kinds: by cause. groups: tickets that the source sent from a group to another and straight back; queues: those
-    that the desk did so with."""
+    that the desk did so with. exposed: offers that were taken back since a contract came to allow less."""
 
     kinds: dict[str, Kind] = {}
     groups: list[Return] = []
     queues: list[Return] = []
+    exposed: list[Exposure] = []
 
 
 def transfers(history: History) -> Transfers:
@@ -52,6 +72,20 @@ def transfers(history: History) -> Transfers:
         for ticket, entries in history.by_ticket(topics.TRANSFERS).items()
     }
     found.groups, found.queues = back_and_forth(grouped), back_and_forth(queued)
+    found.exposed = _exposed(history)
+    return found
+
+
+def _exposed(history: History) -> list[Exposure]:
+    offered: dict[tuple[str, int], datetime] = {}
+    found = []
+    for entry in history.entries.get(topics.TRANSFERS, []):
+        step = entry.event
+        if isinstance(step, TransferOffered):
+            offered[step.transfer_id, step.attempt] = step.decided_for
+        elif isinstance(step, TransferWithdrawn) and step.exposed:
+            since = offered.get((step.transfer_id, step.attempt))
+            found.append(Exposure(step.ticket, step.transfer_id, step.queue, step.exposed, since, step.decided_for))
     return found
 
 

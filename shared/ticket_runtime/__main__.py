@@ -1,4 +1,4 @@
-"""`python -m ticket_runtime dead-letters list|show|replay|discard`"""
+"""`python -m ticket_runtime dead-letters list|show|replay|discard` and `follow TICKET`"""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import msgspec
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from ticket_runtime.dead_letters import DeadLetter, Filter, Resolution, connect, shown, shown_whole
+from ticket_runtime.following import follow
 from ticket_runtime.settings import RuntimeSettings
 
 _TEACHES = """\
@@ -46,7 +47,8 @@ async def run(arguments: list[str] | None = None) -> int:
     """`main` inside a running event loop."""
     options = _parser().parse_args(arguments)
     try:
-        return await _run(options)
+        code: int = await options.run(options)
+        return code
     except KafkaConnectionError:
         print(f"no broker answers at {options.bootstrap}: is the desk up? (--bootstrap)", file=sys.stderr)
     except KafkaError as error:
@@ -64,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         description=_TEACHES % {"prog": "python -m ticket_runtime dead-letters"},
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    letters.set_defaults(run=_run)
     actions = letters.add_subparsers(required=True, metavar="ACTION", dest="action")
 
     which = argparse.ArgumentParser(add_help=False)
@@ -76,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     which.add_argument("--until", type=_instant, metavar="WHEN", help="before: the same")
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--json", action="store_true", help="JSON Lines, one object for each dead letter")
+    common.add_argument("--json", action="store_true", help="JSON Lines, one object a line")
     common.add_argument("--bootstrap", default=settings.bootstrap, help="broker (default %(default)s)")
     common.add_argument("--prefix", default=settings.topic_prefix, help="topic prefix of the desk (default none)")
     chosen = argparse.ArgumentParser(add_help=False)
@@ -84,6 +87,16 @@ def _parser() -> argparse.ArgumentParser:
     chosen.add_argument("--all", action="store_true", help="all open ones that the filters leave")
     chosen.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     chosen.add_argument("--by", default=getpass.getuser(), help="who decides (default: %(default)s)")
+
+    following = commands.add_parser(
+        "follow",
+        parents=[common],
+        help="what happened to one ticket, on all topics, in order",
+        description="Shows every record that speaks of a ticket: when, on which topic, what it is, and the id of what "
+        "it followed from. All that one message led to has one trace id, which log lines about it name as well.",
+    )
+    following.add_argument("ticket", metavar="TICKET", help="its id, as in generic:main:DEMO-1")
+    following.set_defaults(run=_follow)
 
     listing = actions.add_parser("list", parents=[which, common], help="the open ones")
     listing.add_argument("--resolved", action="store_true", help="also those that something was decided about")
@@ -109,6 +122,21 @@ def _instant(text: str) -> datetime:
             f"{text!r}: write 30m, 2h, 3d, or an instant as 2026-03-02T09:00:00Z"
         ) from None
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+async def _follow(options: argparse.Namespace) -> int:
+    found = await follow(options.bootstrap, options.prefix, options.ticket)
+    if not found:
+        print(f"No topic holds anything of {options.ticket}; its id is source:instance:number.", file=sys.stderr)
+        return 1
+    for seen in found:
+        if options.json:
+            print(msgspec.json.encode(seen).decode())
+            continue
+        kind = seen.type.removeprefix("relaydesk.") or "message"
+        trace = seen.traceparent.split("-")[1][:8]
+        print(f"{seen.at:<27} {seen.topic:<24} {kind:<26} {seen.id[:8]} ← {seen.cause[:8]:<8}  trace {trace}")
+    return 0
 
 
 async def _run(options: argparse.Namespace) -> int:

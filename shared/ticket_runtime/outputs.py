@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -137,9 +137,13 @@ def is_traceparent(text: str) -> bool:
 
 def trace_of(record: Record) -> tuple[Trace, str]:
     """The trace that a record carries, or the one that begins with it, and the record's own id."""
-    said = record.headers
+    return trace_from(record.headers, record.topic, record.partition, record.offset)
+
+
+def trace_from(said: Mapping[str, bytes], topic: str, partition: int, offset: int) -> tuple[Trace, str]:
+    """The same of headers by name, and where they stand; topic: without prefix."""
     own = said.get("ce_id")
-    own_id = own.decode(errors="replace") if own else derive_id(record.topic, record.partition, record.offset)
+    own_id = own.decode(errors="replace") if own else derive_id(topic, partition, offset)
     correlation = said.get("ce_correlationid", own_id.encode()).decode(errors="replace")
     traceparent = (said.get("ce_traceparent") or said.get("traceparent") or b"").decode(errors="replace")
     if not _TRACEPARENT.fullmatch(traceparent):

@@ -34,7 +34,7 @@ from ticket_runtime.handling import (
 )
 from ticket_runtime.logs import logger
 from ticket_runtime.metrics import Metrics, Observer
-from ticket_runtime.outputs import Collector
+from ticket_runtime.outputs import Collector, trace_from
 from ticket_runtime.settings import RuntimeSettings
 from ticket_runtime.tally import Tally
 from ticket_runtime.task import Poison, Transient, Work
@@ -71,8 +71,8 @@ class MessageFault(Exception):
     may be the ticket's; they are in `__cause__`.
     """
 
-    def __init__(self, arrived: Arrived, error: Exception) -> None:
-        self.where = _where(arrived)
+    def __init__(self, arrived: Arrived, topic: str, error: Exception) -> None:
+        self.where = _where(arrived, topic)
         self.kind = f"{type(error).__module__}.{type(error).__qualname__}"
         self.frames = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)[-6:]]
         super().__init__(f"{self.kind} at {arrived.topic}/{arrived.partition}/{arrived.offset}")
@@ -513,7 +513,7 @@ class TaskRunner:
         except TooManyDeadLetters:
             raise
         except Exception as error:
-            raise MessageFault(batch[done], error) from error
+            raise MessageFault(batch[done], topic, error) from error
         finally:
             tally.end()
         return done, trouble
@@ -528,7 +528,7 @@ class TaskRunner:
         if outcome == "dead_letter":
             said = dict(self._collector.messages[-1].headers)
             reason = said.get("kafka_dlt-exception-message", b"").decode(errors="replace")
-        log.warning(outcome, reason=reason, **_where(arrived))
+        log.warning(outcome, reason=reason, **_where(arrived, self._topics[arrived.topic]))
 
     async def _pause(self, trouble: Transient) -> bool:
         """Waits some of the trouble out, longer each time. Returns whether the task is given up meanwhile."""
@@ -603,13 +603,14 @@ def _next_offsets(done: list[Arrived]) -> dict[TopicPartition, int]:
     return {TopicPartition(topic, partition): offset for (topic, partition), offset in last.items()}
 
 
-def _where(arrived: Arrived) -> dict[str, Any]:
-    said = dict(arrived.headers)
+def _where(arrived: Arrived, topic: str) -> dict[str, Any]:
+    """What a log line says of a message, so that its ticket can be followed. topic: without prefix."""
+    trace, _ = trace_from(dict(arrived.headers), topic, arrived.partition, arrived.offset)
     return {
         "topic": arrived.topic,
         "partition": arrived.partition,
         "offset": arrived.offset,
         "ticket": None if arrived.key is None else arrived.key.decode(errors="replace"),
-        "correlation": said.get("ce_correlationid", b"").decode(errors="replace"),
-        "traceparent": said.get("ce_traceparent", b"").decode(errors="replace"),
+        "correlationid": trace.correlation,
+        "traceparent": trace.traceparent,
     }

@@ -15,8 +15,8 @@ class Tally:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._outcomes: Counter[tuple[str, Outcome]] = Counter()
-        self._reasons: Counter[tuple[str, str]] = Counter()
+        self._outcomes: defaultdict[tuple[str, Outcome], int] = defaultdict(int)
+        self._reasons: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._instants: defaultdict[str, list[float]] = defaultdict(list)
         self._seen: dict[str, int] = {}
         self._spent: defaultdict[str, float] = defaultdict(float)
@@ -41,7 +41,7 @@ class Tally:
             self._reasons[topic, out.refused] += 1
         elif outcome == "handled" and out.cause is not None:
             self._instants[topic].append(out.cause.instant.timestamp())
-        self._seen[topic] = max(self._seen.get(topic, 0), arrived.timestamp)
+        self._seen[topic] = arrived.timestamp
 
     def settle(self, written: list[Message], committed_at: float | None) -> None:
         """Counts all since the last commit. written: with it. committed_at: unix time of the desk, None in a replay."""

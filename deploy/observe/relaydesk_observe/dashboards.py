@@ -392,6 +392,14 @@ TRANSFERS: Final[Rows] = [
                 12,
             ),
             Panel(
+                "Reached nobody",
+                "In a day: all on the path declined or stayed silent (nobody), or the package lacked a part (gap).",
+                "short",
+                (("sum by (why) (increase(relaydesk_transfers_undelivered_total[1d]))", "{{why}}"),),
+                "bars",
+                12,
+            ),
+            Panel(
                 "Declined and expired, by queue",
                 "In a day.",
                 "short",

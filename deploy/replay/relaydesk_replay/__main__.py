@@ -293,9 +293,9 @@ def _stages(console: Console) -> Callable[[str], None]:
 
 def _addresses(console: Console, desk: desks.Desk) -> None:
     console.rule("The desk is up, live on the wall clock")
-    for name, address in desk.endpoints.items():
-        console.print(f"  {name:<11}{address}", markup=False, highlight=False)
-    console.print(f"  {'metrics':<11}{desk.endpoints['intake']}/metrics, and so on every service", highlight=False)
+    metrics = f"{desk.endpoints['intake']}/metrics, and so on every service"
+    for name, address in {**desk.endpoints, "metrics": metrics}.items():
+        console.print(f"  {name:<14}{address}", markup=False, highlight=False)
     console.print("\nThe desk page, signed in by this link (keep it to yourself):", highlight=False)
     link = desks.page_link(RUN / "desk", desk.endpoints)
     console.print(f"  {link}", markup=False, highlight=False, soft_wrap=True)

@@ -86,13 +86,16 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """A desk that is up. names: its topics. endpoints: as `endpoints.json` holds them."""
+    """A desk that is up. names: its topics. endpoints: as `endpoints.json` holds them. kafka, database: the broker, and
+    the address of the database with its password."""
 
     bootstrap: str
     names: list[str]
     agreement: Agreement
     supervisor: Supervisor
     endpoints: dict[str, str]
+    kafka: LocalKafka
+    database: str
 
 
 @contextlib.asynccontextmanager
@@ -131,7 +134,7 @@ async def running(plan: Plan, say: Callable[[str], None] = lambda _: None) -> As
             path = plan.directory / "endpoints.json"
             path.write_bytes(msgspec.json.format(msgspec.json.encode(endpoints)))
             try:
-                yield Desk(bootstrap, names, agreement, supervisor, endpoints)
+                yield Desk(bootstrap, names, agreement, supervisor, endpoints, kafka, database)
             finally:
                 path.unlink(missing_ok=True)
     finally:

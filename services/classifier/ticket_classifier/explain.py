@@ -105,17 +105,15 @@ def _reason(rule: str) -> str:
 def _opinion(opinion: ModelOpinion, titles: Mapping[str, str]) -> Text:
     """What the model said, and how well it knows tickets like this one; in full where it would rather not say."""
     line = Text(f"model {opinion.model[:8]} ", style="dim")
-    if opinion.abstained:
-        line.append("says nothing: ", "magenta")
-    line.append(f"{opinion.label}", "bold")
-    if opinion.category is None:
+    line.append("would rather not say: " if opinion.abstained else "says ", "magenta" if opinion.abstained else "")
+    line.append(opinion.label, "bold")
+    title = titles.get(opinion.category or "", opinion.category)
+    if title is None:
         line.append(" (no category of the agreement: add the label to category_map)", "magenta")
-    elif opinion.category != opinion.label:
-        line.append(f" → {titles.get(opinion.category, opinion.category)}")
-    line.append(
-        f", {opinion.confidence:.0%} sure; it knows {opinion.words:.0%} of the words and {opinion.pairs:.0%} of "
-    )
-    line.append("of the pairs of neighbours")
+    elif title != opinion.label:
+        line.append(f" → {title}")
+    line.append(f", {opinion.confidence:.0%} sure; it knows {opinion.words:.0%} of the words and ")
+    line.append(f"{opinion.pairs:.0%} of the pairs of neighbours")
     for_it = [(term, weight) for term, weight in opinion.terms.items() if weight > 0]
     against = [(term, weight) for term, weight in opinion.terms.items() if weight < 0]
     if for_it:

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import resources
@@ -23,7 +24,7 @@ from ticket_intake.adapters.serving import run_edge
 from ticket_intake.documents import Document, DocumentError
 from ticket_intake.domain import instants, language, merge
 from ticket_intake.domain.errors import NotUnderstood
-from ticket_intake.domain.mapping import Source, Step
+from ticket_intake.domain.mapping import ALWAYS, Source, Step
 from ticket_intake.domain.paths import MISSING
 from ticket_intake.domain.update import LEAVES
 from ticket_intake.handlers import IntakeWork, decode
@@ -230,6 +231,8 @@ def _read(
                 for step in steps
                 if step.became is not MISSING
             ]
+            said = {step.leaf for step in steps if step.became is not MISSING}
+            shown["not_said"] = [leaf for leaf in source.leaves() if leaf not in said]
             shown["unread"] = source.unread(body, part)
         yield shown
 
@@ -245,22 +248,61 @@ def _print_message(name: str, shown: dict[str, Any], *, as_json: bool) -> None:
         print(msgspec.json.encode({"message": name, **shown}).decode())
         return
     ticket = shown["ticket"]
-    kind = f"duplicate ({shown['duplicate']})" if shown["duplicate"] else ticket["lifecycle"]
+    kind = f"changes nothing ({shown['duplicate']})" if shown["duplicate"] else ticket["lifecycle"]
     print(f"{name}: {kind}")
-    for field, value in ticket.items():
-        if value not in (None, "", []) and field not in ("delivery", "decided_for"):
-            print(f"  {field:20} {_short(value)}")
+    for field, value in _lines_of(ticket):
+        print(f"  {field:20} {_short(value)}")
     if "fields" in shown:
-        print("  which path gave which field")
-        for step in shown["fields"]:
-            print(f"    {step['field']:20} {step['path']}: {_short(step['found'])} -> {_short(step['became'])}")
-        print(f"  left unread: {', '.join(shown['unread']) or 'nothing'}")
+        _print_explanation(shown)
+    print()
 
 
-def _short(value: Any) -> str:
+def _lines_of(ticket: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The fields of a ticket that say something: one a line, comments and attachments one each."""
+    for field, value in ticket.items():
+        if field in ("delivery", "decided_for") or value in (None, "", []):
+            continue
+        if isinstance(value, dict):
+            yield from ((f"{field}.{inner}", said) for inner, said in value.items() if said not in (None, False))
+        elif field == "comments":
+            for comment in value:
+                about = f"({comment['author_role']}, {comment['visibility']})"
+                yield "comment", f"{comment['at']} {comment['author'] or 'somebody'} {about}: {comment['text']}"
+        elif field == "attachments":
+            yield from (("attachment", f"{each['name']} {each['url'] or ''}".rstrip()) for each in value)
+        elif isinstance(value, list):
+            yield field, ", ".join(map(str, value))
+        else:
+            yield field, value
+
+
+def _print_explanation(shown: dict[str, Any]) -> None:
+    rows = [
+        (step["field"], _short(step["became"], 44), _from(step["path"], step["found"], step["became"]))
+        for step in shown["fields"]
+    ]
+    widths = [max([len(row[column]) for row in rows] + [6]) for column in (0, 1)]
+    print(f"\n  {'field':{widths[0]}}  {'became':{widths[1]}}  from")
+    for field, became, source in rows:
+        print(f"  {field:{widths[0]}}  {became:{widths[1]}}  {source}")
+    for what, names in (("not in the message, so left as it is", "not_said"), ("left unread", "unread")):
+        words = ", ".join(shown[names]) or "nothing"
+        print(
+            textwrap.fill(words, 118, initial_indent=f"\n  {what}: ", subsequent_indent="    ", break_on_hyphens=False)
+        )
+
+
+def _from(path: str, found: Any, became: Any) -> str:
+    """The path, and what stood there where that is something else."""
+    if path == ALWAYS:
+        return "the document: always so"
+    return path if found == became else f"{path} = {_short(found, 60)}"
+
+
+def _short(value: Any, most: int = 160) -> str:
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     text = text.replace("\n", "\\n")
-    return text if len(text) <= 160 else f"{text[:157]}..."
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 # --- sources

@@ -112,7 +112,7 @@ class RouterWork:
         self._forget: dict[int, list[str]] = {}  # by day, with lazy deletion: `forget_on` is what counts
         self._views: dict[str, bytes] = {}
         self._due: list[tuple[dt.datetime, str]] = []  # with lazy deletion: a ticket's `look_at` is what counts
-        self._waiting: dict[str, _Line] = {}  # queue -> tickets of the duty queue that wait for room there
+        self._waiting: dict[str, _Line] = {}  # queue -> tickets that wait for room there
         self._freed: set[str] = set()  # queues that lost load and have not been looked at since
         self.unrouted: dict[str, dt.datetime] = {}
         """Ticket -> when it became known, of those that were not routed yet, in the order of their arrival."""
@@ -263,6 +263,8 @@ class RouterWork:
         outcome = decide(request, policy, self.loads, at)
         if outcome.stays or outcome.queue.name in (state.where, state.at):
             return outcome
+        if cause == "overflow" and (outcome.final or outcome.waits):
+            return outcome  # to wait it need not move
         if cause == "queue_closing" and outcome.final and _still_open(policy, state.at, at):
             return outcome  # nobody can have it before the closing: look again then
         self._publish(ticket, state, policy, at, request, None, out, outcome)
@@ -414,19 +416,33 @@ class RouterWork:
             self._arm(state, policy, at)
 
     def _fill(self, policy: Policy, at: dt.datetime, out: Outputs) -> None:
-        """Room that was freed goes to who waits for it at the duty queue: the highest priority, of these the one with
-        the least time left, then the oldest."""
+        """Room that was freed goes to who waits for it, at the duty queue or where there is none: the highest priority,
+        of these the one with the least time left, then the oldest. What people have begun to work on stays."""
         freed, self._freed = self._freed, set()
         for queue in sorted(freed & self._waiting.keys()):
             while (ticket := self._next_in_line(queue)) is not None:
                 state = self._tickets[ticket]
                 awaited, waited = state.look_at, state.waits_for
                 then = at if state.known_at is None else max(at, state.known_at)
-                if self._propose(ticket, state, policy, then, "reroute", out) is not None:
+                if state.at == policy.duty.name:
+                    if self._propose(ticket, state, policy, then, "reroute", out) is not None:
+                        break
+                    state.known_at = then
+                elif state.begun or (state.at == queue and self._has_room(queue, policy, then)):
+                    state.waits_for = []
+                elif state.at == queue or self._propose(ticket, state, policy, then, "overflow", out) is not None:
                     break
-                state.known_at = then
+                else:
+                    state.known_at = then
                 self._wait_for(waited, ticket, state)
                 self._keep(ticket, state, awaited, policy, out)
+
+    def _has_room(self, queue: str, policy: Policy, at: dt.datetime) -> bool:
+        """Whether nobody waits there any more for more than people's time."""
+        plan, load = policy.queues.get(queue), self.loads.load(queue)
+        if plan is None or (plan.capacity is not None and load > plan.capacity):
+            return False
+        return not plan.overflow or not plan.overflows(load, self.loads.measured(plan, int(at.timestamp())))
 
     def _next_in_line(self, queue: str) -> str | None:
         """Who waits there first, of those that nobody is about to move."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -96,13 +96,17 @@ def recompute(
 ) -> SlaWork:
     """The clocks of all recorded tickets, or of one, from their history in the order of its instants; timers up to the
     last instant that was recorded. forgot: is told of tickets that ended so long ago that they are forgotten."""
-    work = SlaWork(agreements_of(rows), forgot=forgot)
+    agreements = agreements_of(rows)
+    work = SlaWork(agreements, forgot=forgot)
     inputs = [row for row in rows if row.topic in INPUTS and (ticket is None or row.key == ticket)]
     records = sorted(
         (_record(row) for row in inputs), key=lambda r: (r.instant, INPUTS.index(r.topic), r.key or b"", r.offset)
     )
     out = _Dropped()
+    begins = deque(sorted(each.effective_at for each in agreements.every()))
     for record in records:
+        while begins and begins[0] <= record.instant:  # clocks that follow the agreement do so at its instant
+            work.fire(begins.popleft(), out)
         work.handle(record, out)
     last = max((event.decided_for for _, event in _clock_events(rows)), default=datetime.min.replace(tzinfo=UTC))
     if records:

@@ -129,15 +129,19 @@ def failed(
         return "age_at_least_minutes"
     if condition.transfers_at_least is not None and facts.transfers < condition.transfers_at_least:
         return "transfers_at_least"
-    second = int(at.timestamp())
-    if condition.open is not None and not any(calendars[name].is_open(second) for name in condition.open):
+    return failed_hour(condition, int(at.timestamp()), calendars)
+
+
+def failed_hour(condition: Condition, at: int, calendars: Mapping[str, Hours]) -> str | None:
+    """As `failed`, of the parts alone that ask about the hour. at: unix second."""
+    if condition.open is not None and not any(calendars[name].is_open(at) for name in condition.open):
         return "open"
-    if condition.closed is not None and any(calendars[name].is_open(second) for name in condition.closed):
+    if condition.closed is not None and any(calendars[name].is_open(at) for name in condition.closed):
         return "closed"
     if condition.closing is not None:
         hours = calendars[condition.closing.calendar]
-        closes = hours.next_close(second) if hours.is_open(second) else None
-        if closes is None or closes - second > 60 * condition.closing.within_minutes:
+        closes = hours.next_close(at) if hours.is_open(at) else None
+        if closes is None or closes - at > 60 * condition.closing.within_minutes:
             return "closing"
     return None
 

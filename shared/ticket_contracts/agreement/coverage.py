@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from business_calendar import Calendar
-from ticket_contracts.agreement.conditions import Condition, matches
+from ticket_contracts.agreement.conditions import Condition, failed_hour, matches
 from ticket_contracts.agreement.model import Agreement, Category, RoutingRule
 from ticket_contracts.agreement.terms import Terms
 from ticket_contracts.routing import TicketFacts
@@ -172,17 +172,7 @@ class _Asked:
         return matches(when, facts, _EPOCH, {}, ancestors=self._agreement.ancestors, cause="first")
 
     def _hour_holds(self, when: Condition, at: int) -> bool:
-        """Whether the parts of a condition hold that ask about the hour."""
-        calendars = self._calendars
-        if when.open is not None and not any(calendars[name].is_open(at) for name in when.open):
-            return False
-        if when.closed is not None and any(calendars[name].is_open(at) for name in when.closed):
-            return False
-        if when.closing is None:
-            return True
-        calendar = calendars[when.closing.calendar]
-        closes = calendar.next_close(at) if calendar.is_open(at) else None
-        return closes is not None and closes - at <= 60 * when.closing.within_minutes
+        return failed_hour(when, at, self._calendars) is None
 
     def _queue(self, facts: TicketFacts, rules: list[RoutingRule], at: int) -> str | None:
         rule = next((rule for rule in rules if self._hour_holds(rule.when, at)), None)

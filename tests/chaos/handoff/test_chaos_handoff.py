@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -20,7 +21,8 @@ import pytest
 from sqlalchemy import text
 
 from integration.handoff.ledger_desk import LedgerDesk, wanted
-from relaydesk_local import LocalPostgres
+from relaydesk_local import LocalKafka, LocalPostgres
+from relaydesk_local.ports import free_port
 from runtime_kafka import KafkaDesk, until
 from ticket_contracts import topics
 from ticket_contracts.agreement.publishing import record_of
@@ -34,14 +36,16 @@ from unit.handoff.handoff_desk import faults, published
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 WAVE = int(os.environ.get("CHAOS_TRANSFERS", "300"))
 """Transfers that begin at once; a fault strikes while they are worked off, another while they are acknowledged."""
+CAMPAIGN = int(os.environ.get("CHAOS_CAMPAIGN", "5000"))
+"""Transfers of the long campaign, in waves."""
 SESSION = 6.0
-Fault = Literal["kill", "freeze", "database"]
+Fault = Literal["kill", "freeze", "database", "broker"]
 
 
 class Processes:
     """Two of handoff, as a supervisor would keep them."""
 
-    def __init__(self, kafka: KafkaDesk, database: LocalPostgres, log: Path) -> None:
+    def __init__(self, kafka: KafkaDesk, database: LocalPostgres, log: Path, broker: LocalKafka | None = None) -> None:
         self._environment = {
             **os.environ,
             "RELAYDESK_BOOTSTRAP": kafka.bootstrap,
@@ -51,7 +55,7 @@ class Processes:
             "RELAYDESK_DATABASE_URL": database.address,
         }
         self._log = log.open("ab")
-        self.database = database
+        self.database, self.broker = database, broker
         self.running: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
@@ -79,9 +83,11 @@ class Processes:
             for process in frozen:
                 process.send_signal(signal.SIGCONT)
         else:
-            await asyncio.to_thread(self.database.kill)
+            server = self.database if fault == "database" else self.broker
+            assert server is not None, "a broker of this test's own"
+            await asyncio.to_thread(server.kill)
             await asyncio.sleep(1)
-            await asyncio.to_thread(self.database.start)
+            await asyncio.to_thread(server.start)
 
     def stop(self) -> None:
         for process in self.running:
@@ -107,12 +113,18 @@ def database(tmp_path: Path) -> Iterator[LocalPostgres]:
 
 @pytest.fixture
 async def desk(kafka_bootstrap: str, topic_prefix: str, database: LocalPostgres) -> AsyncIterator[LedgerDesk]:
+    async with ledger_desk(kafka_bootstrap, topic_prefix, database) as made:
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def ledger_desk(bootstrap: str, prefix: str, database: LocalPostgres) -> AsyncIterator[LedgerDesk]:
     made = published()
     engine = make_engine(database.address, check=True)
     await schema.migrate(engine)
     agreement = Topic(name=topics.AGREEMENT, written_by="the test", ticket_keyed=False, compacted=True)
     topics_of_desk = [*(t for t in wanted() if t.name != topics.AGREEMENT), agreement]
-    async with KafkaDesk(kafka_bootstrap, topic_prefix, partitions=4).connected(topics_of_desk) as kafka:
+    async with KafkaDesk(bootstrap, prefix, partitions=4).connected(topics_of_desk) as kafka:
         key, value, said = record_of(made, NOW)
         await kafka.send(topics.AGREEMENT, value, key, headers=said)
         yield LedgerDesk(kafka, Store(engine), made)
@@ -151,6 +163,38 @@ async def acknowledge(desk: LedgerDesk, offers: list[OfferMade]) -> None:
 async def test_every_ticket_has_one_owner_whatever_is_killed(
     desk: LedgerDesk, processes: Processes, waves: list[tuple[Fault, Fault]]
 ) -> None:
+    await endure(desk, processes, waves)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1_500)
+@pytest.mark.parametrize("seed", [int(os.environ.get("CHAOS_SEED", "1"))])
+async def test_every_ticket_has_one_owner_whatever_is_killed_at_random(
+    database: LocalPostgres, tmp_path: Path, seed: int
+) -> None:
+    """The service, the database and the broker, at random, during 5,000 transfers. A failure names its seed."""
+    draw = random.Random(seed)
+    faults_of_all: list[Fault] = ["kill", "database", "broker", "freeze"]
+    waves: list[tuple[Fault, Fault]] = [
+        (draw.choice(faults_of_all), draw.choice(faults_of_all)) for _ in range(CAMPAIGN // WAVE + 1)
+    ]
+    waves[:2] = [("broker", "database"), ("kill", "broker")]  # each of the three whatever is drawn
+    broker = LocalKafka(tmp_path / "kafka", port=free_port())
+    await asyncio.to_thread(broker.start)
+    try:
+        async with ledger_desk(broker.address, "chaos.", database) as desk:
+            processes = Processes(desk.kafka, database, tmp_path / "handoff.log", broker)
+            try:
+                await endure(desk, processes, waves)
+            finally:
+                processes.stop()
+    finally:
+        await asyncio.to_thread(broker.stop)
+
+
+async def endure(desk: LedgerDesk, processes: Processes, waves: list[tuple[Fault, Fault]]) -> None:
+    """Waves of transfers, each struck twice in the midst of its work; then the whole history is looked at."""
+
     async def published_steps(count: int) -> bool:
         processes.keep_two()
         return sum(map(len, (await desk.steps()).values())) >= count

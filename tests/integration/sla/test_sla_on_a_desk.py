@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from sla_monitor.__main__ import main
 from sla_monitor.adapters.recorded import Recorded, from_directory
 from sla_monitor.handlers import INPUTS, SlaWork
 from ticket_contracts import topics
+from ticket_contracts.agreement import Published
 from ticket_contracts.cloudevents import Event
 from ticket_contracts.sla import ClockEvent
 from ticket_contracts.transfers import (
@@ -134,7 +136,7 @@ def test_restarts_and_partitions_change_nothing_that_is_said(partitions: int, re
     assert said(played(partitions, restarts=restarts)) == said(played())
 
 
-def recorded(desk: InMemoryDesk, directory: Path) -> None:
+def recorded(desk: InMemoryDesk, directory: Path, versions: Sequence[Published] = (VERSION,)) -> None:
     """As a replay exports it."""
     for topic in (*INPUTS, topics.SLA_EVENTS):
         lines = []
@@ -147,8 +149,8 @@ def recorded(desk: InMemoryDesk, directory: Path) -> None:
             }
             lines.append(json.dumps(row, sort_keys=True))
         (directory / f"{topic}.jsonl").write_text("".join(line + "\n" for line in sorted(lines)))
-    row = {"key": VERSION.version, "n": 1, "data": VERSION.model_dump(mode="json")}
-    (directory / f"{topics.AGREEMENT}.jsonl").write_text(json.dumps(row) + "\n")
+    rows = [{"key": each.version, "n": 1, "data": each.model_dump(mode="json")} for each in versions]
+    (directory / f"{topics.AGREEMENT}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def test_every_recorded_decision_is_made_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -277,3 +279,28 @@ def test_a_ticket_that_returns_after_it_was_forgotten_is_verified_in_each_of_its
     capsys.readouterr()
     assert main(["explain", "itsm:one:2", "--out", str(tmp_path)]) == 0
     assert "resolution #1: met" in capsys.readouterr().out
+
+
+def test_a_life_whose_clock_followed_a_new_agreement_is_verified_after_it_was_forgotten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = (agreement({"fix": resolution(hours * HOUR, on_change="recalculate")}) for hours in (8, 4))
+    versions = [published(first, MONDAY - timedelta(days=365)), published(second, at("11:00"))]
+    heard: list[Event] = []
+    teller = Desk(first)
+    teller.feed = heard.append  # type: ignore[method-assign, assignment]
+    teller.open("09:00")
+    teller.ticket("12:00", status="closed")
+    back = "Mon" + "+" * 15
+    teller.ticket(f"{back} 09:00", status="open")
+    teller.route(f"{back} 09:00", ticket_version=3, classification_version=0)
+    desk = InMemoryDesk(at("08:00"), 1)
+    desk.add("sla-monitor", INPUTS, lambda context: SlaWork(context.agreements), agreements=Agreements(versions))
+    for event in heard:
+        desk.publish(TOPIC_OF[type(event)], event)
+    desk.run(at(f"Fri{'+' * 15} 09:00"))
+    recorded(desk, tmp_path, versions)
+    goals = [e.inputs.goal_seconds for e in desk.events(topics.SLA_EVENTS, ClockEvent) if e.inputs is not None]
+    assert {8 * HOUR, 4 * HOUR} == set(goals)
+    assert main(["verify", "--out", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"checked": 2, "different": 0}

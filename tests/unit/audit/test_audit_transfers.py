@@ -16,7 +16,7 @@ from ticket_audit.__main__ import main
 from ticket_audit.transfers import back_and_forth, transfers
 from ticket_contracts import topics
 from ticket_contracts.tickets import TicketNormalized
-from ticket_contracts.transfers import OfferMade, OwnerChanged
+from ticket_contracts.transfers import OfferMade, OwnerChanged, TransferOffered, TransferWithdrawn
 
 
 def test_each_kind_counts_its_parts_and_what_was_lacking() -> None:
@@ -46,6 +46,28 @@ def test_a_ticket_that_came_back_is_listed_with_its_path() -> None:
     found = transfers(told.history())
     assert [(each.ticket, each.path) for each in found.groups] == [(TICKET, ["A", "B", "A"])]
     assert [each.path for each in found.queues] == [["first", "other", "first"]]
+
+
+def test_what_was_seen_before_a_contract_narrowed_is_said() -> None:
+    told = a_true_history()
+    row = next(row for row in told.rows[topics.TRANSFERS] if row.ce_type == TransferOffered.TYPE)
+    offered = msgspec.json.decode(row.data, type=TransferOffered)
+    withdrawn = TransferWithdrawn(
+        ticket=TICKET,
+        decided_for=at(30),
+        sequence=99,
+        agreement_version=offered.agreement_version,
+        ticket_version=1,
+        classification_version=1,
+        transfer_id=offered.transfer_id,
+        attempt=offered.attempt,
+        queue="first",
+        reason="the contract came to allow less",
+        exposed=["text"],
+    )
+    told.tell(topics.TRANSFERS, withdrawn)
+    (seen,) = transfers(told.history()).exposed
+    assert (seen.queue, seen.fields, seen.since, seen.until) == ("first", ["text"], offered.decided_for, at(30))
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])

@@ -125,6 +125,16 @@ NOTHING = {"deadline": None, "elapsed_seconds": None, "waiting_seconds": None, "
             id="a pause over the weekend",
         ),
         pytest.param(
+            {
+                "kind": "pause",
+                "start": "2025-06-02 15:00",
+                "seconds": 3600,
+                "pauses": [{"from": "2025-06-02 15:30", "to": "2025-06-02 16:00"}],
+            },
+            {"deadline": "2025-06-02T16:30:00Z", "waiting_seconds": 1800},
+            id="a pause by other names",
+        ),
+        pytest.param(
             {"kind": "pause", "start": "2025-06-02 15:00", "seconds": 7200, "pause": ["2025-06-02 16:00", None]},
             {},
             id="a pause that goes on holds the deadline",

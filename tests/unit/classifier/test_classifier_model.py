@@ -265,3 +265,13 @@ def test_a_desk_without_a_model_needs_no_numpy() -> None:
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert said.stdout.strip() == "False"
+
+
+def test_serving_a_model_needs_numpy_alone(directory: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from ticket_classifier.adapters.models import read_model\n"
+        "model, _ = read_model(Path(sys.argv[1])); model.judge([('Printer', 'paper jam')])\n"
+        "print(sorted({'scipy', 'sklearn', 'bm25s'} & set(sys.modules)))"
+    )
+    said = subprocess.run([sys.executable, "-c", code, str(directory)], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"

@@ -270,7 +270,7 @@ def test_classify_shows_what_the_model_says_and_why(
     said = shown("Router latency\nthe gateway and the tunnel today")
     for part in ("Network", "for it:", "router", "of the words"):
         assert part in said
-    assert "says nothing" in shown("Kaffeemaschine\nDie Kaffeemaschine im Flur ist kaputt")
+    assert "would rather not say" in shown("Kaffeemaschine\nDie Kaffeemaschine im Flur ist kaputt")
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut"])

@@ -123,6 +123,17 @@ def test_prometheus_scrapes_the_five_and_the_edge(services: dict[str, dict[str, 
     assert sorted(targets) == sorted(f"{name}:{port}" for name in (*DESK, "intake-edge"))
 
 
+def test_the_facts_are_built_with_what_they_need_and_keep_them_in_the_database(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    facts = services["facts"]
+    assert facts["command"] == ["facts", "serve"]
+    assert (ROOT / "requirements" / f"{facts['build']['args']['LOCK']}.lock").is_file()
+    assert (
+        facts["environment"]["RELAYDESK_DATABASE_URL"] == services["handoff"]["environment"]["RELAYDESK_DATABASE_URL"]
+    )
+
+
 @pytest.mark.parametrize(("service", "module"), DESK.items())
 def test_a_dockerfile_copies_what_exists_and_runs_the_service_as_nobody_in_particular(
     service: str, module: str

@@ -88,7 +88,7 @@ def test_our_own_shared_is_never_looked_for_in_a_registry(directory: str) -> Non
 def test_the_locks_agree() -> None:
     dev = pins("dev.lock")
     others = [path.name for path in (ROOT / "requirements").glob("*.lock") if path.name != "dev.lock"]
-    assert len(others) == 6, "one for each service, and what building needs"
+    assert len(others) == 7, "one for each service, what building needs, and the facts"
     for lock in others:
         for name, hashes in pins(lock).items():
             assert hashes, f"{name} in {lock} has no hash"

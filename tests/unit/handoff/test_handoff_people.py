@@ -90,6 +90,37 @@ def test_what_is_added_says_who_and_stands_in_the_record() -> None:
     assert story.names()[-1] == "ContextAdded"
 
 
+def test_what_is_added_to_a_package_under_offer_makes_it_outdated() -> None:
+    story = Story().owned()
+    story.tell(10, "escalate", reason="Why?")
+    story.answered(11, "experts")
+    first = story.offer()
+    added = story.tell(12, "add", part="steps", items=["Changed the battery"])
+    withdrawn, asked = story.last(TransferWithdrawn), story.last(TransferRequested)
+    assert (withdrawn.transfer_id, asked.transfer_id, asked.cause, asked.reason) == (
+        first.transfer_id,
+        added.transfer_id,
+        "escalation",
+        "Why?",
+    )
+    story.answered(13, "experts")
+    with pytest.raises(Refused) as caught:
+        story.accept(14, transfer_id=first.transfer_id, digest=first.digest)
+    assert (caught.value.newer, caught.value.digest) == (added.transfer_id, story.offer().digest)
+    assert [step.text for step in story.offer().package.steps] == ["Changed the battery"]
+    assert faults(story.out.emitted) == []
+
+
+def test_what_the_receiver_would_not_see_leaves_its_offer_alone() -> None:
+    story = Story().owned()
+    story.tell(10, "escalate", reason="Why?")
+    story.answered(11, "night-desk")
+    story.tell(12, "add", part="links", items=["https://wiki.example.com/x"])
+    assert story.all(TransferWithdrawn) == []
+    story.accept(13, "nightwatch")
+    assert story.owned_by() == ("acknowledged", "night-desk")
+
+
 def test_a_partner_sees_the_steps_that_its_contract_allows_and_not_who_took_them() -> None:
     story = Story().owned()
     story.tell(10, "add", part="steps", items=["Changed the battery"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,7 +26,9 @@ def test_normalize_prints_what_people_read(message: str, capsys: pytest.CaptureF
     assert main(["normalize", "--source", "generic", "--explain", message]) == 0
     shown = capsys.readouterr().out
     assert "generic:main:7" in shown
-    assert "title || subject: Printer -> Printer" in shown
+    assert re.search(r"^  title +Printer +title \|\| subject$", shown, re.M)
+    assert re.search(r"^  external_id +7$", shown, re.M)
+    assert "not in the message, so left as it is: url, channel" in shown
     assert "left unread: colour" in shown
 
 

@@ -246,6 +246,27 @@ async def test_requests_in_flight() -> None:
     assert (await here.client.post(GENERIC, content=b"{}", headers=JSON)).status_code == 202
 
 
+async def test_bytes_in_flight_whether_announced_or_streamed() -> None:
+    """However many senders begin at once, no more is held than the limit, beside one body that may always pass."""
+    here = desk(limits=EdgeLimits(in_flight_bytes=2_500))
+    here.producer.hold = asyncio.Event()
+
+    async def stream() -> Any:
+        for _ in range(10):
+            yield b"x" * 100
+
+    held = [asyncio.ensure_future(here.client.post(GENERIC, content=b"x" * 1_000, headers=JSON)) for _ in range(2)]
+    await here.producer.received(2)
+    for body in (b"x" * 1_000, stream()):
+        answer = await here.client.post(GENERIC, content=body, headers=JSON)
+        problem(answer, 429)
+        assert answer.headers["retry-after"] == "1"
+    here.producer.hold.set()
+    assert [answer.status_code for answer in await asyncio.gather(*held)] == [202, 202]
+    assert (await here.client.post(GENERIC, content=b"x" * 3_000, headers=JSON)).status_code == 202
+    assert (await here.client.post(GENERIC, content=stream(), headers=JSON)).status_code == 202
+
+
 async def test_the_broker_away_and_back() -> None:
     here = desk(limits=EdgeLimits(send_seconds=0.05))
     here.producer.away = True

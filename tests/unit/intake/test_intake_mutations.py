@@ -17,22 +17,11 @@ from ticket_intake.domain import language
 from ticket_intake.handlers import IntakeWork
 from ticket_runtime.task import Poison, Record
 from ticket_runtime.testing import FakeOutputs
-from unit.intake.test_intake_sources import _JIRA, _PAGED, _RAW, _ZAMMAD, _ZENDESK, _alerts, _pagerduty
+from unit.intake.tool_events import EVENTS
 
-SEEDS: dict[str, list[dict[str, Any]]] = {
-    "servicenow": [_RAW, {"number": "INC1", "comments": "2026-03-02 09:05:00 - Ann (Additional comments)\nhello\n\n"}],
-    "jira": [_JIRA],
-    "zendesk": [_ZENDESK],
-    "zammad": [_ZAMMAD],
-    "pagerduty": [_pagerduty("incident.triggered", _PAGED)],
-    "alertmanager": [_alerts("firing", "0001-01-01T00:00:00Z")],
-    "glpi": [{"event": "new", "item": {"id": 5, "content": "<p>x</p>", "status": {"id": 2}, "team": [{"role": "x"}]}}],
-    "opsgenie": [{"action": "AddNote", "alert": {"alertId": "o", "updatedAt": 1772445600000000001, "note": "n"}}],
-    "freshdesk": [{"freshdesk_webhook": {"ticket_id": "1", "ticket_description": "<p>x</p>", "ticket_status": "Open"}}],
-    "znuny": [{"Ticket": {"TicketID": "4", "Changed": "2026-03-02 09:00:00", "Article": [{"Body": "x"}]}, "Event": {}}],
-    "zendesk_triggers": [{"ticket": {"id": "24", "status": "Open", "updated_at": "2026-03-02T09:00:00Z"}}],
-    "generic": [{"id": 1, "comments": [{"id": 1, "text": "x", "at": 1}], "attachments": [{"name": "a"}]}],
-}
+SEEDS: dict[str, list[dict[str, Any]]] = {}
+for told in EVENTS:
+    SEEDS.setdefault(told.source, []).extend(told.bodies)
 VALUES: list[Any] = [
     *(
         None,

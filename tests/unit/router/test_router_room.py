@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from ticket_contracts.cloudevents import Event
+from ticket_router.domain.again import differences
 from ticket_router.domain.decide import Request, decide
 from ticket_router.domain.explain import explain
+from ticket_router.domain.policy import Policies
 from unit.router.router_desk import (
     ALL_DAYS,
     MONDAY,
@@ -294,3 +296,62 @@ def test_explain_names_the_figures_a_person_asks_for_next(
     request = Request(facts=facts(**asked), purpose="first", cause="first")
     found = explain(request, policy(**changes), Desk(**desk), utc(at))
     assert said in [f"{c.queue} {c.verdict}" for c in found.candidates]
+
+
+SPILLS: dict[str, Any] = {
+    **ALWAYS,
+    "partners": {"nightwatch": {"calendar": "always", "languages": None, "caps": {"concurrent": 1}}},
+    "queues": {"desk": {"capacity": 2, "overflow": None}},
+}
+
+
+def ends(story: Story, number: int, at: Any) -> list[Any]:
+    return story.tell(normalized(9, at, f"servicenow:main:INC{number}", status="closed"))
+
+
+def test_who_waits_where_all_is_full_goes_to_the_first_place_that_is_freed() -> None:
+    """Two at the desk, one at the partner; three more wait at the desk, of which a P2 came last."""
+    story = Story(**SPILLS)
+    places = [come(story, n, MONDAY + minutes(n), priority="P2" if n == 5 else "P3") for n in range(6)]
+    assert places == ["desk", "desk", "night-desk", "desk", "desk", "desk"]
+    assert [event.waits for event in story.decided] == [False, False, False, True, True, True]
+    later = MONDAY + minutes(30)
+    (proposal,) = ends(story, 2, later)
+    assert (proposal.ticket, proposal.queue, proposal.inputs.cause) == (
+        "servicenow:main:INC5",
+        "night-desk",
+        "overflow",
+    )
+    story.tell(
+        requested(3, later, "t9", proposal.ticket, cause="overflow"),
+        completed(4, later, "t9", "night-desk", proposal.ticket),
+    )
+    assert story.restored().snapshot() == story.work.snapshot()
+    policy_ = Policies().of(story.agreements.in_force(MONDAY))
+    assert [found for event in story.decided if (found := differences(event, policy_))] == []
+    assert ends(story, 0, later) == [], "a place of the desk's own: the next there has it, and stays"
+    assert ends(story, 1, later) == []
+    assert ends(story, 5, later) == [], "nobody waits any more: two at the desk have its two places"
+    assert story.loads == {"desk": 2}
+    assert story.restored().snapshot() == story.work.snapshot()
+
+
+def test_what_people_have_begun_stays_where_it_is() -> None:
+    story = Story(**SPILLS)
+    for number in range(5):
+        come(story, number, MONDAY + minutes(number))
+    later = MONDAY + minutes(30)
+    story.tell(normalized(2, later, "servicenow:main:INC3", status="open"))
+    (proposal,) = ends(story, 2, later)
+    assert proposal.ticket == "servicenow:main:INC4"
+
+
+def test_a_move_by_load_is_no_round_of_a_ping_pong() -> None:
+    story = Story(**SPILLS)
+    for number in range(4):
+        come(story, number, MONDAY + minutes(number))
+    later, ticket = MONDAY + minutes(30), "servicenow:main:INC3"
+    ends(story, 2, later)
+    story.tell(requested(3, later, "t9", ticket, cause="overflow"), completed(4, later, "t9", "night-desk", ticket))
+    (back,) = story.tell(requested(5, later, "t10", ticket, cause="escalation", asks=True, sender_queue="night-desk"))
+    assert (back.queue, back.inputs.history) == ("desk", ["night-desk"])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ticket_contracts.cloudevents import ce_id
 from ticket_contracts.transfers import TransferCompleted, TransferOffered
-from unit.sla.sla_desk import HOUR, TICKET, Desk, agreement, at, comment, pauses, record_of, resolution, text
+from unit.sla.sla_desk import HOUR, TICKET, Desk, agreement, at, comment, pauses, record_of, resolution, text, vip
 
 
 def elapsed(desk: Desk, when: str, clock: str = "resolution") -> int:
@@ -544,3 +546,44 @@ def test_a_status_may_cancel_a_clock_for_now() -> None:
         ("started", 2),
     ]
     assert desk.deadline() == "14:00"
+
+
+@pytest.mark.parametrize(
+    ("when", "fields", "judged"),
+    [
+        ({"priority": ["P2"]}, {}, {"priority": "P2"}),
+        ({"kind": ["service_request"]}, {}, {"kind": "service_request"}),
+        ({"category": ["network"]}, {}, {"category": "network.vpn"}),
+        ({"tier": [2]}, {}, {"tier": 2}),
+        ({"flags_any": ["security"]}, {}, {"flags": ["security"]}),
+        ({"customer": ["acme"]}, {"customer": "acme"}, {}),
+        ({"vip": True}, {"requester": vip()}, {}),
+        ({"group": ["network"]}, {"group": "network"}, {}),
+        ({"service": ["mail"]}, {"service": "mail"}, {}),
+        ({"channel": ["phone"]}, {"channel": "phone"}, {}),
+        ({"language": ["de"]}, {"language": "de"}, {}),
+    ],
+    ids=lambda value: ",".join(value) if isinstance(value, dict) else None,
+)
+def test_a_goal_is_that_of_whatever_the_agreement_asks_for(
+    when: dict[str, Any], fields: dict[str, Any], judged: dict[str, Any]
+) -> None:
+    goals = [{"when": when, "seconds": HOUR}, {"seconds": 4 * HOUR}]
+    desk = Desk(agreement({"r": {"clock": "resolution", "calendar": "nine_to_five", "goals": goals}}))
+    plain = {"priority": "P4", "category": None, **judged}
+    desk.ticket("09:00", status="open", **fields)
+    desk.classify("09:00", **plain)
+    assert desk.deadline() == "10:00"
+    desk.ticket("09:00", "itsm:one:2", status="open")
+    desk.classify("09:00", "P4", "itsm:one:2", category=None)
+    assert desk.deadline(ticket="itsm:one:2") == "13:00"
+
+
+def test_a_goal_by_queue_follows_the_ticket_to_it() -> None:
+    goals = [{"when": {"queue": ["partner_line"]}, "seconds": HOUR}, {"seconds": 4 * HOUR}]
+    desk = Desk(agreement({"r": {"clock": "resolution", "calendar": "nine_to_five", "goals": goals}}))
+    desk.open("09:00")
+    desk.route("09:00", "first_line")
+    assert desk.deadline() == "13:00"
+    desk.transfer("09:30", TransferCompleted, transfer_id="t1", queue="partner_line", owner="P")
+    assert (desk.deadline(), desk.last().generation) == ("10:00", 2)

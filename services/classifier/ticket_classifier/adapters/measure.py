@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
@@ -43,6 +44,7 @@ class ClassifierMetrics:
 
     def committed(self, task: int, decided: Sequence[tuple[str, Event]], present: datetime | None) -> None:
         sure = []
+        counts: Counter[tuple[str, str, int]] = Counter()
         for _, event in decided:
             if not isinstance(event, TicketClassified):
                 continue
@@ -51,7 +53,9 @@ class ClassifierMetrics:
                 outcome = "corrected"
             else:
                 sure.append(event.confidence)
-            self._classified.labels(outcome, event.priority, str(event.tier)).inc()
+            counts[outcome, event.priority, event.tier] += 1
+        for (outcome, priority, tier), number in counts.items():
+            self._classified.labels(outcome, priority, tier).inc(number)
         if sure:
             self._confidence.observe_all(sure)
 

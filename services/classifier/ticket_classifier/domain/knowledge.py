@@ -27,6 +27,8 @@ _TITLE: Final = 3
 """How often a word of the title counts."""
 _MOST_ASKED: Final = 60
 """Different words of a ticket that are looked for, the first ones."""
+_LOOKED_AT: Final = 30
+"""Articles of the highest score, of which the best are chosen."""
 _NOT_FAR_BEHIND: Final = 0.4
 _OTHER_CATEGORY: Final = 0.5
 _COMMON: Final = 0.5
@@ -47,7 +49,7 @@ _EMPTY: Final = frozenset(_EMPTY_WORDS.split())
 
 
 class Suggestion(NamedTuple):
-    """score: higher is better, of no unit. words: of the ticket that the article shares, as they were compared."""
+    """score: higher is better, of no unit. words: of the ticket that the article shares."""
 
     article: Article
     score: float
@@ -112,28 +114,39 @@ class _Index:
                 show_progress=False,
             )
 
-    def suggest(self, asked: list[str], category: str | None, related: Callable[[str, str], bool]) -> list[Suggestion]:
-        telling = [word for word in asked if word in self._telling]
+    def suggest(
+        self, asked: dict[str, str], category: str | None, related: Callable[[str, str], bool]
+    ) -> list[Suggestion]:
+        """asked: stem -> the word that it was."""
+        telling = [stem for stem in asked if stem in self._telling]
         if not telling or self._ranks is None:
             return []
         found = []
-        for place, score in enumerate(self._ranks.get_scores(telling).tolist()):
+        scores = self._ranks.get_scores(telling)
+        for place in (-scores).argsort(kind="stable")[:_LOOKED_AT].tolist():
+            score = float(scores[place])
             if score <= 0:
-                continue
+                break
             article = self._articles[place]
             shared = [word for word in telling if word in self._words[place]]
             if len(shared) < 2 and not self._titles[place].intersection(shared):
                 continue
             if article.category is not None and category is not None and not related(article.category, category):
                 score *= _OTHER_CATEGORY
-            found.append(Suggestion(article, round(score, 3), shared))
+            found.append(Suggestion(article, round(score, 3), [asked[stem] for stem in shared]))
         found.sort(key=lambda one: (-one.score, one.article.article_id))
         return [one for one in found[:MOST] if one.score >= _NOT_FAR_BEHIND * found[0].score]
 
 
-def _asked(title: str, text: str) -> list[str]:
-    words = [word for part in parts(title, text) if part.weight >= BODY for word in part.words]
-    return list(dict.fromkeys(_stems(words)))[:_MOST_ASKED]
+def _asked(title: str, text: str) -> dict[str, str]:
+    """Stem -> the word that it was, of the first different ones."""
+    found: dict[str, str] = {}
+    for part in parts(title, text):
+        if part.weight >= BODY:
+            for word in part.words:
+                for stem in _stems([word]):
+                    found.setdefault(stem, word)
+    return dict(list(found.items())[:_MOST_ASKED])
 
 
 def _stems(words: Iterable[str]) -> list[str]:

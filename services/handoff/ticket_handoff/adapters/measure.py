@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import Final, get_args
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ticket_contracts.transfers import OwnerChanged, TransferAccepted, TransferEvent, TransferWithdrawn
+from ticket_contracts.transfers import Cause, OwnerChanged, TransferAccepted, TransferEvent, TransferWithdrawn
 from ticket_handoff.domain.decision import TransferState
 from ticket_handoff.handlers import Changes
 from ticket_runtime.logs import logger
@@ -37,6 +37,7 @@ UNDELIVERED: Final = Metric(
     "Transfers that reached nobody they were meant for, by why: `nobody` (all on the path declined or stayed silent, "
     "or it took too long: the duty owner has it), `gap` (the package lacks a part). Each is a warning in the log, too.",
     ("why", "cause"),
+    known={"why": ("nobody", "gap"), "cause": get_args(Cause)},
 )
 OWNERS: Final = Metric(
     "counter",

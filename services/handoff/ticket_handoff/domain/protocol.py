@@ -250,12 +250,17 @@ class _Course:
         transfer, fields = self.ledger.transfer, exposed(self.ledger, self.book, self.at)
         if transfer is None or transfer.offer is None or not fields:
             return
-        self._withdraw(
+        self._renew(
+            transfer,
             f"the contract of {transfer.offer.principal} no longer allows {', '.join(fields)}: it is offered again "
             "without; what was read until now cannot be unread",
-            exposed=fields,
+            fields,
         )
-        self._request(
+
+    def _renew(self, transfer: Transfer, reason: str, exposed: list[str] | None = None) -> Transfer:
+        """An open offer whose package is no longer the one to acknowledge: another transfer takes its place."""
+        self._withdraw(reason, exposed=exposed)
+        return self._request(
             transfer.cause,
             asks=True,
             target_group=transfer.target_group,
@@ -483,7 +488,7 @@ class _Course:
         """Adds to the next packages. What was asked for and lacked just this is asked for again."""
         reply, ledger = given.reply, self.ledger
         owner = self._may_work_on(given)
-        gap, actor = ledger.gap, given.actor or owner.owner
+        gap, actor, before = ledger.gap, given.actor or owner.owner, self.decision.texts
         if reply.part is None:
             raise Refused("invalid", "say which part this is: steps, links, articles or question")
         items = [item.strip() for item in reply.items if item.strip()]
@@ -500,7 +505,11 @@ class _Course:
                 self.decision.texts, reply.part, items, at=self.at, by=actor, principal=given.principal
             )
         self._emit(ContextAdded, part=reply.part, items=items, actor=actor, reply_id=reply.reply_id)
-        if gap is None or ledger.transfer is not None:
+        transfer = ledger.transfer
+        if transfer is not None and transfer.offer is not None and self._differs(transfer, before):
+            renewed = self._renew(transfer, f"{actor} added {reply.part} to the package: it is offered again with it")
+            return renewed.id, renewed.attempt, "requested"
+        if gap is None or transfer is not None:
             return "", 0, "added"
         missing = self._missing(self._draft(gap.cause, gap.question))
         if missing:
@@ -510,6 +519,17 @@ class _Course:
             gap.cause, asks=True, target_group=gap.target_group, requested_by=gap.requested_by, reason=gap.question
         )
         return asked.id, asked.attempt, "requested"
+
+    def _differs(self, transfer: Transfer, before: Texts) -> bool:
+        """Whether the receiver of the open offer would see anything else than with the texts as they were."""
+        ledger, destination = self.ledger, transfer.destination
+        if destination is None:
+            return False
+        was, now = (
+            context.build(ledger, texts, transfer, destination, self.terms, self.book, self.at).digest
+            for texts in (before, self.decision.texts)
+        )
+        return was != now
 
     def _may_work_on(self, given: ReplyGiven) -> Ownership:
         """Who owns the ticket, when the sender may move it on: the owner's principal, or anybody inside."""

@@ -18,6 +18,7 @@ from fastapi import FastAPI, Path, Request, Response
 from starlette.requests import ClientDisconnect
 
 from ticket_contracts import topics
+from ticket_contracts.ids import event_id
 from ticket_intake.adapters.authentication import Secrets, Verdict, Verifier
 from ticket_intake.adapters.measure import EdgeMetrics
 from ticket_intake.documents import Document
@@ -236,8 +237,10 @@ class Edge:
     async def _accept(self, request: Request, name: str, source: _Source) -> Response:
         headers = request.headers
         document, limits = source.document, source.document.limits
-        if self._in_flight >= self._limits.in_flight or self._bytes >= self._limits.in_flight_bytes:
-            return _problem(request, 429, "too many events are being written; send again", {"Retry-After": "1"})
+        announced = headers.get("content-length", "")
+        size = int(announced) if announced.isdecimal() and len(announced) < 19 else 0
+        if self._in_flight >= self._limits.in_flight or not self._has_room(size):
+            return _busy(request)
         client = request.client.host if request.client is not None else None
         if not source.verifier.reads_body:
             refusal = self._refusal(request, source, b"", client)
@@ -248,21 +251,26 @@ class Edge:
             return _problem(request, 415, f"content-type {kind!r}; this source sends {', '.join(document.media_types)}")
         if headers.get("content-encoding", "identity").lower() not in ("identity", ""):
             return _problem(request, 415, "a compressed body; send it as it is, without Content-Encoding")
-        announced = headers.get("content-length", "0")
-        if announced.isdecimal() and int(announced) > limits.body_bytes:
+        if size > limits.body_bytes:
             return _too_large(request, limits.body_bytes)
         self._in_flight += 1
-        held = 0
+        self._bytes += size  # what is announced takes its place now, not when it has come
+        held, taken = 0, size
         try:
             chunks: list[bytes] = []
             async with asyncio.timeout(_BODY_SECONDS):
                 async for chunk in request.stream():
                     held += len(chunk)
-                    self._bytes += len(chunk)
                     if held > limits.body_bytes:
                         return _too_large(request, limits.body_bytes)
+                    if held > taken:
+                        if not self._has_room(held - taken):
+                            return _busy(request)
+                        self._bytes += held - taken
+                        taken = held
                     chunks.append(chunk)
             body = b"".join(chunks)
+            chunks.clear()  # a body is held once
             if source.verifier.reads_body:
                 refusal = self._refusal(request, source, body, client)
                 if refusal is not None:
@@ -278,7 +286,11 @@ class Edge:
             return _problem(request, 400, "the connection was closed before the body was whole")
         finally:
             self._in_flight -= 1
-            self._bytes -= held
+            self._bytes -= taken
+
+    def _has_room(self, size: int) -> bool:
+        """Whether so many bytes more may be held; one body alone always may, or the largest would never pass."""
+        return not self._bytes or self._bytes + size <= self._limits.in_flight_bytes
 
     def _refusal(self, request: Request, source: _Source, body: bytes, client: str | None) -> Response | None:
         verdict = source.verifier.verify(request.headers, body, client, time.time())
@@ -325,8 +337,9 @@ class Edge:
             "partition": written.partition,
             "offset": written.offset,
         }
-        # The edge's own word begins the chain that this event leads to.
-        return Response(msgspec.json.encode(content), 202, {CORRELATION: own_id}, media_type="application/json")
+        # Where it stands begins the chain that it leads to.
+        correlation = event_id(source.topic, written.partition, written.offset)
+        return Response(msgspec.json.encode(content), 202, {CORRELATION: correlation}, media_type="application/json")
 
     # --- the producer
 
@@ -364,6 +377,10 @@ def _problem(request: Request, status: int, detail: str, headers: Mapping[str, s
     answer = problem_document(status, detail, request.url.path)
     answer.headers.update(headers or {})
     return answer
+
+
+def _busy(request: Request) -> Response:
+    return _problem(request, 429, "too many events are being written; send again", {"Retry-After": "1"})
 
 
 def _too_large(request: Request, limit: int) -> Response:

@@ -82,6 +82,9 @@ class VersionPart:
     zone: tzinfo = instants.EPOCH.tzinfo  # type: ignore[assignment]
 
 
+ALWAYS: Final = "(always)"
+"""In an explanation, the path of what the document itself says."""
+
 Reader = Callable[[Any, list[str]], Any]
 """Scope, and the list that names of cut leaves are added to -> the leaf's value, or MISSING."""
 
@@ -257,6 +260,10 @@ class Source:
                             steps.append(Step("comments", rule.each.text, item, comment.id))
                         yield comment
 
+    def leaves(self) -> list[str]:
+        """The fields that the document reads."""
+        return [leaf for leaf, _ in self.fields]
+
     def unread(self, body: Any, part: int) -> list[str]:
         """The paths of one part of a message that nothing reads: leaves, lists whole; for `--explain`."""
         reads = {names for path in self._paths() for names in path.reads}
@@ -320,7 +327,7 @@ def _apply(leaf: str, shape: Shape, rule: Rule, scope: Any, cut: list[str], step
         return MISSING
     if rule.path is None:
         if steps is not None:
-            steps.append(Step(leaf, "(always)", rule.value, rule.value))
+            steps.append(Step(leaf, ALWAYS, rule.value, rule.value))
         return rule.value
     found = rule.path.get(scope)
     if found is MISSING:

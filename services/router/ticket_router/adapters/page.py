@@ -75,8 +75,9 @@ def _counts(title: str, was: Mapping[_K, float], now: Mapping[_K, float]) -> lis
 
 
 def _row(words: str, was: float, now: float) -> tuple[str, str, str, str]:
-    change = now - was
-    return words, f"{was:,}", f"{now:,}", f"{round(change, 2):+,}" if change else ""
+    form = ",.2f" if words.startswith("cost") else ","
+    change = round(now - was, 2)
+    return words, format(was, form), format(now, form), format(change, "+" + form) if change else ""
 
 
 class _Tile(msgspec.Struct, frozen=True):

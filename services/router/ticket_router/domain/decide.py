@@ -83,8 +83,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def waits_for(self) -> list[str]:
-        """At the end of the path: the queues that would have it if they had room."""
-        return [queue for queue, why in self.refusals if why in _NO_ROOM] if self.final else []
+        """At the end of the path, or where it waits for room: the queues that would have it if they had room."""
+        return [queue for queue, why in self.refusals if why in _NO_ROOM] if self.final or self.waits else []
 
     @property
     def reason(self) -> str:

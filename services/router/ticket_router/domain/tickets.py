@@ -92,7 +92,8 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
     at: the queue that owns it. pending: the place reserved by the newest decision. routed: it has been decided since
     it began or was reopened. reopened: the next decision follows a reopening. look_at: when to decide anew without an
     event. history: queues that had it, oldest first, the duty queue and moves by the hour apart. waits_for: queues that
-    only lacked room when it went to the duty queue; deadline: the unix second by which it is to be solved, told then.
+    only lacked room when it went to the duty queue, or to a queue where it waits; deadline: the unix second by which it
+    is to be solved, told then.
     since, group: when it came to where it is, and its place among the queue's agents. weight: how much of a capacity it
     takes. came_back: it was known before, and forgotten. forget_on: of what ended, or never was a ticket, the day
     (since 1970, UTC) at whose beginning it is forgotten.
@@ -234,10 +235,10 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
         if arrived is not None:
             self.group = arrived.group
         self.at = queue
-        if queue != duty_queue:
-            self.waits_for = []
         if arrived is not None:
             self.pending = None
+        elif queue != duty_queue:
+            self.waits_for = []
         self.transfer = self.ask = None
 
     def _end(self) -> None:
@@ -266,6 +267,11 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
     def rests(self) -> bool:
         """Whether it is somewhere, and nobody is about to move it."""
         return self.at is not None and self.pending is None and self.transfer is None
+
+    @property
+    def begun(self) -> bool:
+        """Whether somebody has begun to work on it, as far as its status says."""
+        return self.normalized is not None and self.normalized.status != "new"
 
     @property
     def unclassified_for_good(self) -> bool:

@@ -1,19 +1,20 @@
-"""What is due when, for a million tickets: exact for the hour at hand, by the hour beyond it."""
+"""What is due when, for a million tickets: exact for the quarter of an hour at hand, by quarters beyond it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
-_HOUR = 3600
+_QUARTER = 900
+"""Seconds. When one comes up it is put in order at once, and nothing is said meanwhile: so it is no longer."""
 
 
 class DueQueue:
     """Tickets by the instant (unix seconds) that something of theirs is due.
 
     Entries are never taken out: the true instant is asked for when an entry comes up, and one that is not true is
-    dropped. So whoever changes a ticket's instant adds it anew. A ticket beyond the next hours costs one reference in
-    its hour's list, where a heap of pairs would take ten times that.
+    dropped. So whoever changes a ticket's instant adds it anew. A ticket beyond the quarter at hand costs one
+    reference in the list of its own, where a heap of pairs would take ten times that.
     """
 
     def __init__(self, true_due: Callable[[str], int]) -> None:
@@ -22,17 +23,17 @@ class DueQueue:
         self._near: list[tuple[int, str]] = []
         self._horizon = 0
         self._far: dict[int, list[str]] = {}
-        self._hours: list[int] = []
+        self._quarters: list[int] = []
 
     def add(self, due: int, ticket: str) -> None:
         if due < self._horizon:
             heappush(self._near, (due, ticket))
             return
-        hour = due // _HOUR
-        waiting = self._far.get(hour)
+        quarter = due // _QUARTER
+        waiting = self._far.get(quarter)
         if waiting is None:
-            self._far[hour] = [ticket]
-            heappush(self._hours, hour)
+            self._far[quarter] = [ticket]
+            heappush(self._quarters, quarter)
         else:
             waiting.append(ticket)
 
@@ -45,10 +46,10 @@ class DueQueue:
                 if self._true_due(ticket) == due:
                     return due, ticket
                 heappop(near)
-            if not self._hours:
+            if not self._quarters:
                 return None
-            hour = heappop(self._hours)
-            self._horizon = (hour + 1) * _HOUR
-            found = {(self._true_due(ticket), ticket) for ticket in self._far.pop(hour)}
-            self._near = [(due, ticket) for due, ticket in found if due // _HOUR == hour]
+            quarter = heappop(self._quarters)
+            self._horizon = (quarter + 1) * _QUARTER
+            found = {(self._true_due(ticket), ticket) for ticket in self._far.pop(quarter)}
+            self._near = [(due, ticket) for due, ticket in found if due // _QUARTER == quarter]
             heapify(self._near)

@@ -21,7 +21,10 @@ _encode = msgspec.json.Encoder().encode
 
 def make_engine(url: str) -> AsyncEngine:
     """For `postgresql://` or `postgresql+asyncpg://` addresses."""
-    return create_async_engine(make_url(url).set(drivername="postgresql+asyncpg"), pool_size=8, max_overflow=0)
+    address = make_url(url).set(drivername="postgresql+asyncpg")
+    # Compiling the figures' query takes PostgreSQL three seconds, running it a tenth of that.
+    plain = {"server_settings": {"jit": "off", "application_name": "relaydesk-facts"}}
+    return create_async_engine(address, pool_size=8, max_overflow=0, connect_args=plain)
 
 
 async def write(engine: AsyncEngine, rows: Iterable[Row]) -> int:

@@ -168,16 +168,16 @@ def time_to_resolve(material: Material) -> str:
     return out[0]
 
 
-def bars(names: Sequence[str], values: Sequence[float], colours: Sequence[str], unit: str = "") -> str:
+def bars(names: Sequence[str], values: Sequence[float], colours: Sequence[str], width: float = WIDE) -> str:
     """Horizontal bars, the first on top, each with its value."""
-    with drawn(WIDE, 0.4 + 0.26 * max(len(names), 1)) as (axes, out):
+    with drawn(width, 0.4 + 0.26 * max(len(names), 1)) as (axes, out):
         places = range(len(names))
         axes.barh(places, values, color=list(colours), height=0.68)
         axes.set_yticks(places, [_plain(name) for name in names], color=INK)
         axes.invert_yaxis()
         top = max(values, default=1) or 1
         for place, value in zip(places, values, strict=True):
-            axes.text(value + top * 0.008, place, f"{value:,.0f}{unit}", va="center", fontsize=8, color=INK)
+            axes.text(value + top * 0.008, place, f"{value:,.0f}", va="center", fontsize=8, color=INK)
         axes.set_xlim(0, top * 1.1)
         axes.set_xticks([])
         axes.grid(visible=False)
@@ -202,6 +202,12 @@ def acknowledged(material: Material) -> str:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f} %"))
         _legend(axes, there)
     return out[0]
+
+
+def causes(material: Material) -> str:
+    """Transfers by what asked for them."""
+    counted = Counter(str(row.cause).replace("_", " ") for row in material.transfers).most_common(8)
+    return bars([name for name, _ in counted], [n for _, n in counted], [SIDES[0]] * len(counted), HALF)
 
 
 def _legend(axes: Axes, shown: dict[str, tuple[str, str]]) -> None:

@@ -97,23 +97,18 @@ asked AS (
 became AS (
     SELECT ticket, transfer_id, min(at) FILTER (WHERE step = 'accepted') AS accepted_at,
            bool_or(automatic) FILTER (WHERE step = 'accepted') AS automatic,
+           -- the last offer is the one that was taken
+           extract(epoch FROM min(at) FILTER (WHERE step = 'accepted') - max(at) FILTER (WHERE step = 'offered'))
+               AS acknowledged_seconds,
            min(queue) FILTER (WHERE step = 'completed') AS queue,
            count(*) FILTER (WHERE step = 'declined') AS declined, count(*) FILTER (WHERE step = 'expired') AS expired,
            bool_or(step = 'withdrawn') AS withdrawn
     FROM facts.steps JOIN touched USING (ticket) WHERE at < CAST(:until AS timestamptz) GROUP BY ticket, transfer_id
-),
-offered AS (
-    -- from the offer that was taken until its acknowledgement
-    SELECT a.ticket, a.transfer_id, extract(epoch FROM a.at - o.at) AS seconds
-    FROM facts.steps a JOIN facts.steps o ON o.ticket = a.ticket AND o.transfer_id = a.transfer_id
-         AND o.attempt = a.attempt AND o.step = 'offered' JOIN touched t ON t.ticket = a.ticket
-    WHERE a.step = 'accepted' AND a.at < CAST(:until AS timestamptz)
 )
-SELECT a.*, b.accepted_at, b.automatic, b.queue, b.declined, b.expired, b.withdrawn, o.seconds AS acknowledged_seconds,
+SELECT a.*, b.accepted_at, b.automatic, b.queue, b.declined, b.expired, b.withdrawn, b.acknowledged_seconds,
        coalesce(f.side, 'internal') AS from_side, f.partner AS from_partner, t.side AS to_side, t.partner AS to_partner,
        l.category, l.priority, l.url
 FROM asked a JOIN life l USING (ticket) JOIN became b USING (ticket, transfer_id)
-     LEFT JOIN offered o USING (ticket, transfer_id)
      LEFT JOIN facts.queues f ON f.agreement = a.agreement AND f.queue = a.sender_queue
      LEFT JOIN facts.queues t ON t.agreement = a.agreement AND t.queue = b.queue
 ORDER BY a.at, a.ticket

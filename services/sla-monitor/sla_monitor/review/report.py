@@ -189,6 +189,8 @@ def _charts(material: Material, tables: list[Table]) -> list[Chart]:
         made.append(
             Chart("Offers acknowledged by people", "Share done after so many minutes", charts.acknowledged(material))
         )
+    if material.transfers:
+        made.append(Chart("Transfers", "By what asked for them", charts.causes(material)))
     breached = next(table for table in tables if table.id == "breaches").lines[:12]
     if breached:
         colours = dict(charts.sides(material).values())

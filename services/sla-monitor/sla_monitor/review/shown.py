@@ -31,6 +31,8 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     if hours < 1:
         return f"{minutes:.0f} min"
+    if hours >= 10 and days < 2:
+        return f"{hours:.0f} h"
     if days < 2:
         whole = round(minutes)
         return f"{whole // 60} h {whole % 60:02d} min"
