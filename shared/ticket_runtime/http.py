@@ -72,7 +72,7 @@ def make_app(service: str, metrics: Metrics, alive: Callable[[], Health], ready:
 
     @app.get("/metrics", tags=[_OPERATION])
     async def show_metrics(request: Request) -> Response:
-        """In Prometheus's text format, or in OpenMetrics where that is asked for: only this one has exemplars."""
+        """In Prometheus's text format, or in OpenMetrics where that is asked for."""
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(metrics.registry), headers={"content-type": content_type})
 

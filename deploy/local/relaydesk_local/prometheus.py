@@ -95,7 +95,6 @@ class LocalPrometheus(LocalServer):
             f"--config.file={self.data / 'prometheus.yml'}",
             f"--storage.tsdb.path={self.data / 'data'}",
             f"--web.listen-address={HOST}:{port}",
-            "--enable-feature=exemplar-storage",
         ]
         return _launch(self, command, port)
 

@@ -53,6 +53,11 @@ tickets = Table(
         postgresql_where=text("owner IS NOT NULL"),
     ),
     Index("tickets_by_owner", "owner", "queue", "due_at", postgresql_where=text("owner IS NOT NULL")),
+    Index(
+        "tickets_unowned",
+        "ticket",
+        postgresql_where=text("owner IS NULL AND status NOT IN ('closed', 'merged', 'deleted')"),
+    ),
     comment="what handoff remembers of a ticket: `state` is the ledger as JSON, the rest is read from it; due_at: the"
     " nearest deadline of a clock that runs; the index holds what is owned, so that ended tickets cost a queue nothing",
 )
