@@ -104,3 +104,23 @@ def test_the_command_prints_the_gaps_and_who_answers(tmp_path: Path, capsys: pyt
 def test_utc_is_fine_too(content: dict[str, Any]) -> None:
     begin = datetime(2026, 3, 2, tzinfo=UTC)
     assert hours(year(content, begin, begin + timedelta(days=7)), 1) == 0
+
+
+def test_a_pause_and_the_last_half_hour_before_closing_are_cut_out(content: dict[str, Any]) -> None:
+    changed = without_on_call(content)
+    changed["queues"]["helpline-first-line"]["enabled"] = False
+    changed["queues"]["service-desk"]["pauses"] = [
+        {"begin": "2026-03-03T10:00:00+01:00", "until": "2026-03-03T11:00:00+01:00"}
+    ]
+    evening = {
+        "name": "evening",
+        "when": {"closing": {"calendar": "office", "within_minutes": 30}},
+        "to": ["desk-lead"],
+    }
+    changed["routing"]["rules"].insert(3, evening)
+    begin = datetime(2026, 3, 3, 8, tzinfo=BERLIN)
+    stretches = [s for s in year(changed, begin, begin + timedelta(hours=10)) if s.tier == 1]
+    told = [
+        (f"{s.begin.astimezone(BERLIN):%H:%M}", dict(s.queues).get("desk-lead", 0) > 0, bool(s.gaps)) for s in stretches
+    ]
+    assert told == [("08:00", False, False), ("10:00", False, True), ("11:00", False, False), ("17:30", True, False)]
