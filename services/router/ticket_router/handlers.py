@@ -50,6 +50,7 @@ _EXITS: Final = b"d:"
 _TAKEN: Final = b"c:"
 _OVERFLOWS_AS_WRITTEN_ONCE: Final = b"1"
 _DAY: Final = 86_400
+_SLACK: Final = 64
 _KEPT_DAYS: Final = 90
 """For what ended before the day of its forgetting was written down."""
 _LATE_DAYS: Final = 1
@@ -227,6 +228,7 @@ class RouterWork:
     def _drop(self, ticket: str, out: Outputs) -> None:
         half = self._tickets.pop(ticket, None)
         self._ended.pop(ticket, None)
+        self.unrouted.pop(ticket, None)
         if half is not None:
             self._wait_for(half.waits_for, ticket, None)
             self.loads.move(ticket, half.holding, NOWHERE)
@@ -481,6 +483,8 @@ class RouterWork:
             if line.places.get(ticket) != place:
                 line.places[ticket] = place
                 heapq.heappush(line.heap, place)
+                if len(line.heap) > 2 * len(line.places) + _SLACK:
+                    line.heap[:] = sorted(line.places.values())
 
     def _arm(self, state: TicketState, policy: Policy, at: dt.datetime) -> None:
         """Sets when to look at a ticket again where it is, unless that is set and to come."""

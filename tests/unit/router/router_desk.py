@@ -292,5 +292,5 @@ def completed(
     )
 
 
-def minutes(count: int) -> timedelta:
+def minutes(count: float) -> timedelta:
     return timedelta(minutes=count)

@@ -355,3 +355,20 @@ def test_a_move_by_load_is_no_round_of_a_ping_pong() -> None:
     story.tell(requested(3, later, "t9", ticket, cause="overflow"), completed(4, later, "t9", "night-desk", ticket))
     (back,) = story.tell(requested(5, later, "t10", ticket, cause="escalation", asks=True, sender_queue="night-desk"))
     assert (back.queue, back.inputs.history) == ("desk", ["night-desk"])
+
+
+def test_lines_do_not_grow_with_every_ticket_that_ever_stood_in_them() -> None:
+    """One waits for ever at the head of the line, thousands come behind it and are closed."""
+    story = Story(**{**SPILLS, "queues": {"desk": {"capacity": 1, "overflow": None}}})
+    come(story, 0, MONDAY, priority="P1")
+    come(story, 1, MONDAY, priority="P1")
+    come(story, 2, MONDAY, priority="P1")
+    for number in range(3, 600):
+        at = MONDAY + minutes(number / 10)
+        come(story, number, at)
+        ends(story, number, at)
+    assert {queue: len(line.heap) < 200 for queue, line in story.work._waiting.items()} == {
+        "desk": True,
+        "night-desk": True,
+    }
+    assert len(story.work.loads._oldest["desk"]) < 200
