@@ -70,7 +70,8 @@ class Plan:
     set up (UTC). partitions: of topics keyed by ticket. clock: `stream` follows a replay from the start. ports: name ->
     port, absent ones are free ports.
     fresh: nothing of an earlier run is kept. ephemeral: PostgreSQL need not survive a power cut. watched: Prometheus
-    and Alertmanager are started with it, where they are installed. scrapes: intervals in place of the usual ones."""
+    and Alertmanager are started with it, where they are installed. scrapes, rules: intervals, and a directory of rules,
+    in place of the usual ones."""
 
     directory: Path
     agreement: Path
@@ -82,6 +83,7 @@ class Plan:
     ephemeral: bool = False
     watched: bool = False
     scrapes: Mapping[str, str] = field(default_factory=dict)
+    rules: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,7 @@ def _watchers(plan: Plan) -> list[LocalServer]:
         port=port,
         alertmanager=alertmanager.address,
         intervals=plan.scrapes,
+        rules=plan.rules,
     )
     return [alertmanager, watching]
 
