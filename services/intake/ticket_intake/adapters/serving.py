@@ -6,10 +6,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import socket
 from typing import Final
 
-import msgspec
 import uvloop
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -17,13 +15,13 @@ from aiokafka.errors import KafkaError
 from ticket_contracts import topics
 from ticket_contracts.agreement import parse_published
 from ticket_intake.adapters.edge import Edge
-from ticket_runtime.http import Health, Server, make_app
+from ticket_runtime.http import Health, make_app
 from ticket_runtime.logs import configure_logs, logger
 from ticket_runtime.metrics import Metrics
-from ticket_runtime.settings import RuntimeSettings
+from ticket_runtime.service import STOPPED, UNFIT, listening
+from ticket_runtime.settings import CannotRun, RuntimeSettings
 
 _PAUSE_SECONDS: Final = 1.0
-_STOPPED, _UNFIT = 0, 2
 
 log = logger(__name__)
 
@@ -39,34 +37,26 @@ async def _serve(edge: Edge, settings: RuntimeSettings) -> int:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    try:
-        listener = socket.create_server((settings.http_host, settings.http_port))
-    except OSError as error:
-        where = f"{settings.http_host}:{settings.http_port}"
-        log.error("cannot run", reason=f"cannot listen on {where} ({error.strerror}): set RELAYDESK_HTTP_PORT")
-        return _UNFIT
     metrics = Metrics("intake-edge")
     edge.observe(metrics.registry)
     app = make_app("intake-edge", metrics, lambda: Health(True), lambda: _ready(edge))
     edge.install(app)
-    server = Server(app)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    following = asyncio.create_task(_follow(edge, settings))
-    host, port = listener.getsockname()[:2]
-    if settings.endpoint_file is not None:
-        part = settings.endpoint_file.with_name(settings.endpoint_file.name + ".part")
-        part.write_bytes(msgspec.json.encode({"http": f"http://{host}:{port}"}))
-        part.replace(settings.endpoint_file)
-    log.info("listening", address=f"http://{host}:{port}")
     try:
-        await asyncio.wait({asyncio.create_task(stopped.wait()), following, serving}, return_when="FIRST_COMPLETED")
-        if following.done():
-            following.result()
-        return _STOPPED
-    finally:
-        following.cancel()
-        server.should_exit = True
-        await asyncio.gather(following, serving, return_exceptions=True)
+        async with listening(app, settings):
+            following = asyncio.create_task(_follow(edge, settings))
+            stop = asyncio.create_task(stopped.wait())
+            try:
+                await asyncio.wait({stop, following}, return_when=asyncio.FIRST_COMPLETED)
+                if following.done():
+                    following.result()
+                return STOPPED
+            finally:
+                stop.cancel()
+                following.cancel()
+                await asyncio.gather(stop, following, return_exceptions=True)
+    except CannotRun as reason:
+        log.error("cannot run", reason=str(reason))
+        return UNFIT
 
 
 def _ready(edge: Edge) -> Health:
