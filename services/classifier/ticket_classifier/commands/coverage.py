@@ -127,7 +127,7 @@ def _page(found: Coverage, desk: str) -> str:
             row.title,
             row.with_article,
             row.tickets - row.with_article,
-            f"{row.tickets:,}, {_with(row)} with an article",
+            f"{row.tickets:,}, {_with(row)} covered",
         )
         for row in found.categories
         if row.tickets
@@ -141,7 +141,7 @@ def _page(found: Coverage, desk: str) -> str:
             f"{without:,} tickets are of categories under which no article is filed.",
         ],
         [
-            Section("Tickets by category", bars, ("with an article", "without")),
+            Section("Tickets by category", bars, ("covered: with an article", "without")),
             Section(
                 "The same as figures",
                 head=("category", "articles", "tickets", "of all", "with an article", "share"),
