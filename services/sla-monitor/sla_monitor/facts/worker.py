@@ -38,6 +38,8 @@ class _CommittedThread(AIOKafkaConsumerThread):
         # Faust has no setting for it, and would count what a transaction took back.
         assert consumer._isolation_level == "read_uncommitted"
         consumer._isolation_level = "read_committed"
+        # Faust's 1.5 s: so long one drained partition holds up all others of its broker.
+        consumer._fetch_max_wait_ms = 100
         return consumer
 
 
