@@ -99,3 +99,14 @@ def test_a_changelog_of_before_is_still_read() -> None:
     state = merge.decode(msgspec.msgpack.encode(old))
     (comment,) = state.comments
     assert (comment.text, comment.visibility_order, comment.attachments) == ("hello", -1, [])
+
+
+def test_attachments_of_the_same_name_are_two_and_the_same_link_is_one() -> None:
+    named = [{"name": "image.png"}, {"name": "image.png"}]
+    assert len(read("generic", {"id": 1, "attachments": named})["attachments"]) == 2
+    ticket, article = next(told.bodies for told in EVENTS if (told.source, told.event) == ("zammad", "answered"))
+    again = {
+        "ticket": article["ticket"],
+        "article": {**article["article"], "attachments": ticket["article"]["attachments"]},
+    }
+    assert [a["name"] for a in read("zammad", ticket, again)["attachments"]] == ["image1.jpeg"]

@@ -416,7 +416,8 @@ def normalized(
 
 
 def _attachments(state: State) -> list[Attachment]:
-    """The ticket's own and those of its comments, each once."""
-    own = [tuple(a) for a in state.values.get("attachments") or ()]
-    found = {url or name: (name, url, kind, size) for name, url, kind, size in (*own, *_attached(state.comments))}
-    return [Attachment(name=n, url=u, media_type=m, size_bytes=s) for n, u, m, s in found.values()]
+    """The ticket's own, and those of its comments that it does not name itself."""
+    own = [tuple(attachment) for attachment in state.values.get("attachments") or ()]
+    links = {url for _, url, _, _ in own if url is not None}
+    more = [attachment for attachment in _attached(state.comments) if attachment[1] not in links]
+    return [Attachment(name=n, url=u, media_type=m, size_bytes=s) for n, u, m, s in (*own, *more)]
