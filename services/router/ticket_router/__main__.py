@@ -54,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AgreementError as error:
         print(error, file=sys.stderr)
         return 1
+    except BrokenPipeError:  # who reads on has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except LookupError as error:
         print(f"{options.command}: {error.args[0] if error.args else error}", file=sys.stderr)
         return 2
