@@ -79,8 +79,9 @@ def test_the_same_bytes_twice() -> None:
         found = [(name, run, numbers(run, **c)) for name, run, c in runs]
         return page("Flood", found, moved(runs[0][1], runs[1][1]), BERLIN)
 
-    assert whole() == whole()
-    assert whole().count("INC0") == 40
+    once = whole()
+    assert whole() == once
+    assert once.count("INC0") == 40
 
 
 def test_what_people_asked_for_is_asked_again_from_where_the_ticket_is_then() -> None:
