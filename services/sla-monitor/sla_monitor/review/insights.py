@@ -263,7 +263,7 @@ def only_partners(material: Material) -> Table:
 def agreement_changes(material: Material) -> Table:
     lines = []
     for before, after in zip([None, *material.agreements], material.agreements, strict=False):
-        if after.effective_at < material.period.since:
+        if not material.period.since <= after.effective_at < material.period.until:
             continue
         approved = ", ".join(f"{a['name']} ({a['party']})" for a in after.document["approvals"])
         at = f"{after.effective_at:%Y-%m-%d %H:%M} UTC"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 
 from sqlalchemy import text
@@ -157,7 +158,10 @@ ORDER BY r.ticket, q.partner, r.decision
 
 _AGREEMENTS = """
 SELECT version, effective_at, document FROM facts.agreements
-WHERE effective_at < CAST(:until AS timestamptz) ORDER BY effective_at, version
+WHERE effective_at < CAST(:until AS timestamptz)
+   -- a desk's first is in force for all that was before it as well
+   OR effective_at = (SELECT min(effective_at) FROM facts.agreements)
+ORDER BY effective_at, version
 """
 
 
@@ -195,7 +199,7 @@ def _names(agreements: list[Row], period: Period) -> dict[str, Any]:
     """partners: of the versions in force at some time of the period; titles of queues: of all, the newest first."""
     partners: dict[str, str] = {}
     titles: dict[str, str] = {}
-    for row, following in zip(agreements, [*agreements[1:], None], strict=True):
+    for row, following in zip_longest(agreements, agreements[1:]):
         agreement = row.document["agreement"]
         titles |= {name: queue["title"] for name, queue in agreement["queues"].items()}
         if following is None or following.effective_at > period.since:

@@ -1,0 +1,83 @@
+"""The review of a small made-up desk, from a real database to its files."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+import facts_stories as told
+from facts_database import engine_of, write
+from sla_monitor.review.commands import review
+from sla_monitor.review.period import month_of, quarter_of
+from ticket_runtime.settings import CannotRun
+
+MARCH = month_of("2026-03")
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    async with engine_of(database_url) as made:
+        yield made
+
+
+async def test_a_review_agrees_with_a_recount_and_names_its_tickets(engine: AsyncEngine, tmp_path: Path) -> None:
+    stories = told.make_stories(400, seed=6)
+    await write(engine, [told.agreement(), *(r for story in stories for r in story.records)], batch=3_000)
+    written = await review(engine, MARCH, tmp_path)
+    assert [path.name for path in written] == ["review.html", "figures.csv", "tickets.csv", "review.json"]
+    document = json.loads((tmp_path / "review.json").read_text())
+    figures = {figure["id"]: figure["sides"] for figure in document["figures"]}
+    expected = told.recount(stories, MARCH.since, MARCH.until)
+    for ours, theirs, side, partner in (
+        ("escalation", "partner_escalation_ratio", "owls", "owls"),
+        ("first_contact", "first_contact_resolution_ratio", "partner", "owls"),
+        ("first_contact", "first_contact_resolution_ratio", "internal", "internal"),
+        ("adherence.resolution", "sla_adherence_ratio", "partner", "owls"),
+        ("adherence.resolution", "sla_adherence_ratio", "internal", "internal"),
+        ("reassignments", "reassignments_mean", "internal", "internal"),
+        ("ping_pong", "ping_pong_ratio", "partner", "owls"),
+        ("csat", "csat_mean", "internal", "internal"),
+    ):
+        of, value = expected[theirs, side]
+        assert figures[ours][partner] == {"value": pytest.approx(value), "of": of}, ours
+    taken = [s for s in told.make_stories(400, seed=6) if any(queue in told.PARTNERS for queue, _ in s.stays)]
+    price = {1: 12.5, 2: 80.0}
+    first = [next(told.TIERS[queue] for queue, _ in s.stays if queue in told.PARTNERS) for s in taken]
+    assert figures["cost.EUR"]["owls"] == {"value": pytest.approx(sum(price[tier] for tier in first)), "of": len(taken)}
+    rows = list(csv.DictReader((tmp_path / "tickets.csv").open(encoding="utf-8-sig")))
+    escalated = {r["ticket"] for r in rows if r["figure"] == "escalation" and r["part"] == "escalated"}
+    assert len(escalated) > 20
+    page = (tmp_path / "review.html").read_text()
+    assert "<script" not in page
+    assert "Night Owls" in page
+    assert "secret" not in page + (tmp_path / "tickets.csv").read_text(encoding="utf-8-sig")
+
+
+async def test_what_is_hostile_in_names_stays_text(engine: AsyncEngine, tmp_path: Path) -> None:
+    (story,) = told.make_stories(1, seed=2)
+    hostile = '"><img src=x onerror=alert(1)>'
+    records = [
+        told.Said(r.topic, r.ce_id, r.ce_type, r.key, r.value.replace(b"generic:main:0", b"generic:main:" + name))
+        for name in (hostile.replace('"', '\\"').encode(), b"=cmd|' /C calc'!A0")
+        for r in story.records
+    ]
+    await write(engine, [told.agreement(), *records], batch=1)
+    await review(engine, MARCH, tmp_path)
+    page = (tmp_path / "review.html").read_text()
+    assert "<img" not in page
+    assert "&lt;img" in page
+
+
+async def test_a_period_without_facts_says_what_is_known(engine: AsyncEngine, tmp_path: Path) -> None:
+    with pytest.raises(CannotRun, match="no facts yet"):
+        await review(engine, MARCH, tmp_path)
+    await write(engine, [r for story in told.make_stories(3) for r in story.records])
+    with pytest.raises(CannotRun, match="no facts of January 2020: what is known reaches from 2026-03"):
+        await review(engine, month_of("2020-01"), tmp_path)
+    # Facts whose agreement has not been read yet make a review all the same.
+    assert await review(engine, quarter_of("2026-Q1"), tmp_path)
