@@ -86,6 +86,7 @@ class PageDesk:
         install(app, Access(self.known, None, "600/minute"), self.replies, lambda: self.inquiries, self.now)
         self.desk.install(app)
         listener = socket.create_server(("127.0.0.1", port))
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as uvloop does it for the service
         self.address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         server = Server(app)
         serving = asyncio.create_task(server.serve(sockets=[listener]))

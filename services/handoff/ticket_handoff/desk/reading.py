@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, String, and_, func, literal, or_, select, text, tuple_
+from sqlalchemy import ColumnElement, Select, String, and_, func, literal, or_, select, text, tuple_, union_all
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -78,8 +78,9 @@ class Reading:
         """The tickets with this id, or with this number in the tool that they came from; the newest first."""
         if not is_name(name):
             return []
-        of_tool = select(texts.c.ticket).where(_number == name)
-        chosen = _WHOLE.where(or_(tickets.c.ticket == name, tickets.c.ticket.in_(of_tool)))
+        # In one list, so that each half finds its index: an OR would read every ticket.
+        named = union_all(select(literal(name, String)), select(texts.c.ticket).where(_number == name))
+        chosen = _WHOLE.where(tickets.c.ticket.in_(named))
         return await self._tickets(chosen.order_by(tickets.c.known_at.desc().nulls_last()).limit(10))
 
     async def window(self, which: Filter, after: Place | None = None, at_most: int = WINDOW) -> list[Ticket]:
