@@ -3,11 +3,10 @@ offer, and a queue's first page among many tickets, open and ended. Each beside 
 
 from __future__ import annotations
 
-import asyncio
 import os
 import statistics
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,10 @@ from typing import Any
 import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer
-from sqlalchemy import text
+from sqlalchemy import TextClause, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from conftest import execute
 from integration.handoff.ledger_desk import LedgerDesk, wanted, written
 from relaydesk_local import LocalPostgres
 from runtime_kafka import KafkaDesk
@@ -25,6 +25,7 @@ from ticket_contracts import topics
 from ticket_contracts.catalogue import BY_TYPE
 from ticket_contracts.transfers import OfferMade, Reply, TransferCompleted, TransferRequested
 from ticket_handoff.adapters import schema
+from ticket_handoff.adapters import statements as sql
 from ticket_handoff.adapters.inquiries import Inquiries
 from ticket_handoff.adapters.store import Store, make_engine
 from ticket_handoff.handlers import AgreementBook
@@ -140,15 +141,18 @@ async def test_bench_handoff_transfers_a_second(desk: LedgerDesk, engine: AsyncE
 
 async def test_bench_handoff_from_a_warning_to_the_offer(desk: LedgerDesk, engine: AsyncEngine) -> None:
     tickets = [f"servicenow:prod:INC{number}" for number in range(WARNINGS)]
-    offers = await written(desk.store, tickets)
-    for offer in offers.values():
-        await desk.give(offer, "r0")
     plain = await single_commits(engine, 100)
     waits: list[float] = []
     async with Reader(desk, topics.TRANSFERS, topics.offers("experts")) as reader, desk.running():
-        await asyncio.sleep(1)
-        while await reader.events():
-            pass
+        await desk.begin(tickets, NOW)
+        offers: dict[str, OfferMade] = {}
+        while len(offers) < WARNINGS:
+            offers |= await desk.offers()
+        for offer in offers.values():
+            await desk.reply(offer)
+        owned = 0
+        while owned < WARNINGS:
+            owned += sum(isinstance(event, TransferCompleted) for event in await reader.events())
         trips = []
         for number in range(20):
             began = time.perf_counter()
@@ -214,22 +218,22 @@ async def clones(engine: AsyncEngine, ticket: str, count: int, *, ended: bool) -
         )
 
 
-async def test_bench_handoff_a_queue_among_many_tickets(engine: AsyncEngine) -> None:
-    """Ended tickets cost nothing: neither the queue's page nor a batch of the hot path grows with them."""
+async def filled(url: str, ended: int) -> dict[str, Callable[[], Awaitable[object]]]:
+    """A ledger with open tickets, and ended ones besides: what is asked of it, and the load of a batch."""
+    engine = make_engine(url)
+    await schema.migrate(engine)
     store, ticket = Store(engine), "servicenow:prod:INC1"
     desk = LedgerDesk(None, store)  # type: ignore[arg-type] # no broker is asked
     (offer,) = (await written(store, [ticket])).values()
     await desk.give(offer, "r0")
     await clones(engine, ticket, OPEN, ended=False)
+    if ended:
+        await clones(engine, ticket, ended, ended=True)
+    async with engine.connect() as connection:
+        alone = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await alone.execute(text("VACUUM ANALYZE"))
+        await alone.execute(text("CHECKPOINT"))
     inquiries = Inquiries(engine, AgreementBook(desk.agreements), lambda: NOW + timedelta(hours=1))
-
-    async def median_ms(what: Any) -> float:
-        took = []
-        for _ in range(15):
-            began = time.perf_counter()
-            await what()
-            took.append(1e3 * (time.perf_counter() - began))
-        return statistics.median(took)
 
     async def page() -> None:
         shown = await inquiries.queue("desk", "internal")
@@ -241,19 +245,50 @@ async def test_bench_handoff_a_queue_among_many_tickets(engine: AsyncEngine) -> 
             loaded = await store.load(connection, [f"servicenow:prod:open{n}" for n in range(1, 501)])
             assert len(loaded.held) == 500
 
-    asked = {"page": page, "owners": inquiries.owners, "waiting": lambda: inquiries.waiting("internal"), "batch": batch}
+    return {"page": page, "owners": inquiries.owners, "waiting": lambda: inquiries.waiting("internal"), "batch": batch}
+
+
+async def pages_touched(url: str) -> dict[str, int]:
+    """Statement -> pages of the database that it looks at: its cost, however busy the machine is."""
+    engine = make_engine(url)
+    asked: dict[str, tuple[TextClause, dict[str, Any]]] = {
+        "page": (sql.QUEUE, {"queue": "desk", "due": "-infinity", "ticket": "", "most": 201}),
+        "count": (sql.IN_QUEUE, {"queue": "desk", "now": NOW}),
+        "owners": (sql.OWNERS, {"now": NOW}),
+        "batch": (sql.LOAD, {"tickets": [f"servicenow:prod:open{n}" for n in range(1, 501)]}),
+    }
+    found = {}
     async with engine.connect() as connection:
-        await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(text("VACUUM ANALYZE"))
-    before = {name: await median_ms(what) for name, what in asked.items()}
-    await clones(engine, ticket, ENDED, ended=True)
-    async with engine.connect() as connection:
-        await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(text("VACUUM ANALYZE"))
-    after = {name: await median_ms(what) for name, what in asked.items()}
-    for name in asked:
+        for name, (statement, given) in asked.items():
+            explained = text(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement.text}")
+            plan = (await connection.execute(explained, given)).scalar_one()[0]["Plan"]
+            found[name] = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+    await engine.dispose()
+    return found
+
+
+async def test_bench_handoff_a_queue_among_many_tickets(durable: str) -> None:
+    """Ended tickets cost nothing: neither the queue's page nor a batch of the hot path grows with them, counted in
+    pages of the database. The times are for people."""
+    await execute(durable, 'CREATE DATABASE "many"')
+    few = await filled(durable, 0)
+    other = make_url(durable).set(database="many").render_as_string(hide_password=False)
+    many = await filled(other, ENDED)
+    best: dict[tuple[str, bool], float] = {}
+    for _ in range(40):
+        for ended, ledger in ((False, few), (True, many)):
+            for name, what in ledger.items():
+                began = time.perf_counter()
+                await what()
+                took = 1e3 * (time.perf_counter() - began)
+                best[name, ended] = min(took, best.get((name, ended), took))
+    for name in few:
         print(  # noqa: T201 - the figures are the result
-            f"\n{name}: {before[name]:.1f} ms with {OPEN:,} open tickets, "
-            f"{after[name]:.1f} ms with {ENDED:,} ended besides"
+            f"\n{name}: {best[name, False]:.1f} ms with {OPEN:,} open tickets, "
+            f"{best[name, True]:.1f} ms with {ENDED:,} ended besides"
         )
-    assert before["page"] < PAGE_MS
-    for name in asked:
-        assert after[name] < GROWTH * before[name] + 2, f"{name} grows with what has ended"
+    assert best["page", False] < PAGE_MS
+    before, after = await pages_touched(durable), await pages_touched(other)
+    print(f"\npages looked at: {before} without, {after} with them")  # noqa: T201 - the figures are the result
+    for name in before:
+        assert after[name] < GROWTH * before[name], f"{name} grows with what has ended"

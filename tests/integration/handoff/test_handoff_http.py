@@ -405,3 +405,13 @@ async def test_a_reply_from_the_past_is_told_what_became_of_it(edge: Edge, store
     late = await edge.post(offer.transfer_id, "accept", "nightwatch", digest=offer.digest, reply_id="r2")
     assert (late.status_code, late.json()["state"]) == (409, "requested")
     assert "declined" in late.json()["detail"]
+
+
+async def test_a_partner_is_not_told_what_others_are_asked_about_its_ticket(edge: Edge, store: Store) -> None:
+    await accepted(edge, store, "night-desk", "nightwatch")
+    await edge.tell(TICKET, "escalate", reply_id="e1", question="Did Nightwatch break it?")
+    inside = (await edge.ask(f"tickets/{TICKET}/context")).json()
+    theirs = await edge.ask(f"tickets/{TICKET}/context", "nightwatch")
+    assert inside["package"]["question"] == "Did Nightwatch break it?"
+    assert (theirs.json()["package"]["question"], theirs.json()["transfer"]) == ("", None)
+    assert "break it" not in theirs.text

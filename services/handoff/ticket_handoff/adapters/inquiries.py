@@ -362,17 +362,26 @@ class Inquiries:
         queue = _queue_seen(ledger, principal, terms)
         if queue is None:
             return None
-        draft = transfer or Transfer(id="", number=0, cause="escalation", attempt=1, opened_at=now, sender="")
-        built = context.build(ledger, texts, draft, Destination(queue=queue, role=""), terms, self._book, now)
-        package = msgspec.to_builtins(built.content)
-        for name in ("transfer_id", "attempt", "queue", "sender", "cause"):
-            del package[name]
-        if transfer is None:
-            package["question"] = ledger.gap.question if ledger.gap is not None else ""
         sees_owner = owner is not None and (principal == INTERNAL or owner.queue == queue)
         sees_transfer = transfer is not None and (
             principal == INTERNAL or (transfer.offer is not None and transfer.offer.principal == principal)
         )
+        # Of a transfer that is none of theirs its question is not theirs either.
+        draft = transfer if transfer is not None and sees_transfer else None
+        built = context.build(
+            ledger,
+            texts,
+            draft or Transfer(id="", number=0, cause="escalation", attempt=1, opened_at=now, sender=""),
+            Destination(queue=queue, role=""),
+            terms,
+            self._book,
+            now,
+        )
+        package = msgspec.to_builtins(built.content)
+        for name in ("transfer_id", "attempt", "queue", "sender", "cause"):
+            del package[name]
+        if draft is None:
+            package["question"] = ledger.gap.question if ledger.gap is not None and sees_owner else ""
         return TicketShown(
             ticket=ticket,
             status=ledger.status,
@@ -580,6 +589,10 @@ def _package(body: bytes | None, terms: Terms, principal: str) -> dict[str, Any]
         content = msgspec.json.decode(body, type=ContextPackage)
         package["view"] = {name: said for name, said in package["view"].items() if name in fields}
         package["classification"] = {name: said for name, said in content.classification.items() if name in fields}
+        if "url" not in fields:
+            package["links"] = []
+        if "comments" not in fields:  # a partner's own steps say who took them, others' do not
+            package["steps"] = [step for step in package.get("steps", []) if step.get("by")]
     return package
 
 
