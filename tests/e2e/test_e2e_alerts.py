@@ -8,6 +8,7 @@ import contextlib
 import json
 import math
 import re
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -67,7 +68,8 @@ class Watched:
     plan: Plan
     desk: Desk
     client: httpx.AsyncClient
-    key: dict[str, str]
+    keys: dict[str, dict[str, str]]
+    """Principal -> the headers of somebody who answers for it."""
 
     async def ask(self, query: str) -> list[dict[str, Any]]:
         """What Prometheus answers now. Fails on an error."""
@@ -116,6 +118,7 @@ async def watched(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wat
     )
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RELAYDESK_SECRET_ZENDESK", "known to both")
+        keys = {partner: (await _key(plan.directory, partner)).strip() for partner in ("helpline", "campo")}
         async with desks.running(plan) as desk, httpx.AsyncClient(trust_env=False, timeout=30) as client:
             driver = Driver(
                 desk.bootstrap, "", desk.names, 2, simulated_people(desk.agreement, 1), grain=timedelta(hours=1)
@@ -123,10 +126,22 @@ async def watched(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wat
             await driver.play(feed)
             await desks.go_live(desk)
             await driver.go_live()
-            key = (plan.directory / desks.OPERATOR_KEY).read_text().strip()
-            here = Watched(plan, desk, client, {"authorization": f"Bearer {key}"})
+            keys["internal"] = (plan.directory / desks.OPERATOR_KEY).read_text().strip()
+            here = Watched(plan, desk, client, {who: {"authorization": f"Bearer {key}"} for who, key in keys.items()})
             await _a_little_of_everything(here)
             yield here
+
+
+async def _key(directory: Path, principal: str) -> str:
+    """Lets somebody of a partner in, as the desk's operator would."""
+    made = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ticket_handoff", "key", principal, "tester"),
+        *("--file", str(directory / "handoff-keys.json")),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await made.communicate()
+    assert made.returncode == 0
+    return said.decode()
 
 
 async def _a_little_of_everything(here: Watched) -> None:
@@ -146,7 +161,7 @@ async def _a_little_of_everything(here: Watched) -> None:
         refused = await here.post(b"{}", "zendesk")
         assert refused.status_code == 401, refused.text
         owners = f"{here.desk.endpoints['handoff']}/v1/tickets/generic:main:LIVE-0/owners"
-        assert (await here.client.get(owners, headers=here.key)).status_code in (200, 404)
+        assert (await here.client.get(owners, headers=here.keys["internal"])).status_code in (200, 404)
         await asyncio.sleep(0.3)
 
 
@@ -255,13 +270,13 @@ async def test_alerts_one_ticket_is_followed_over_all_topics_http_and_the_logs(w
     # A receiver answers by HTTP and goes on with the trace of the offer.
     offer = next(seen for seen in found if seen.type == OfferMade.TYPE)
     shown = await watched.client.get(
-        f"{watched.desk.endpoints['handoff']}/v1/tickets/{ticket}/owners", headers=watched.key
+        f"{watched.desk.endpoints['handoff']}/v1/tickets/{ticket}/owners", headers=watched.keys["internal"]
     )
     (transfer,) = [each for each in shown.json()["transfers"] if each["status"] == "offered"]
     accepted = await watched.client.post(
         f"{watched.desk.endpoints['handoff']}/v1/transfers/{transfer['transfer_id']}/accept",
         json={"reply_id": "followed-1", "digest": transfer["digest"]},
-        headers={**watched.key, "traceparent": offer.traceparent, "correlationid": correlation},
+        headers={**watched.keys[transfer["principal"]], "traceparent": offer.traceparent, "correlationid": correlation},
     )
     assert accepted.status_code == 200, accepted.text
     assert accepted.headers["traceparent"] == offer.traceparent

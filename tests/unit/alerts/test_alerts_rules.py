@@ -103,7 +103,8 @@ def test_the_cases_notice_an_alert_that_is_broken(alert: dict[str, Any], express
     (broken,) = [rule for group in content["groups"] for rule in group["rules"] if rule["alert"] == alert["alert"]]
     broken["expr"] = expression
     path.write_text(yaml.safe_dump(content))
-    done = run("promtool", "test", "rules", *map(str, sorted((tmp_path / "tests").glob("*.yml"))))
+    cases = [str(path) for path in sorted((tmp_path / "tests").glob("*.yml")) if alert["alert"] in path.read_text()]
+    done = run("promtool", "test", "rules", *cases)
     assert done.returncode != 0
     assert alert["alert"] in done.stdout + done.stderr
 
