@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from playwright.async_api import async_playwright, expect
+from sqlalchemy import URL, make_url
 
 import backends
 from integration.handoff_page.page_desk import CHROMIUM, FLAGS
@@ -26,6 +31,8 @@ from ticket_contracts.transfers import TransferAccepted
 ROOT = Path(__file__).parents[2]
 KEYS: dict[str, dict[str, str]] = {}
 """Bootstrap address of a desk -> the operator's headers."""
+LEDGERS: dict[str, URL] = {}
+"""The same -> the ledger's database."""
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -41,10 +48,12 @@ async def desk(directory: Path) -> AsyncIterator[Desk]:
     async with desks.running(plan) as up:
         key = (plan.directory / desks.OPERATOR_KEY).read_text().strip()
         KEYS[up.bootstrap] = {"authorization": f"Bearer {key}"}
+        password = (plan.directory / "postgres/password").read_text().strip()
+        LEDGERS[up.bootstrap] = make_url(up.endpoints["postgres"]).set(password=password)
         yield up
 
 
-async def _committed(desk: Desk, topic: str) -> list[Any]:
+async def _committed(desk: Desk, topic: str, count: int = 4) -> list[Any]:
     """All committed records of a topic so far."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=desk.bootstrap,
@@ -54,7 +63,7 @@ async def _committed(desk: Desk, topic: str) -> list[Any]:
     )
     await consumer.start()
     try:
-        partitions = [TopicPartition(topic, p) for p in range(4)]
+        partitions = [TopicPartition(topic, p) for p in range(count)]
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
         ends = await consumer.end_offsets(partitions)
@@ -234,3 +243,78 @@ async def test_e2e_live_a_value_from_a_future_schema_is_read_or_kept(desk: Desk)
         await asyncio.sleep(0.2)
     assert groups == {b"classifier", b"router", b"sla-monitor", b"handoff"}
     await _still_works(desk, "AFTER-FUTURE")
+
+
+async def test_e2e_live_an_erased_ticket_leaves_no_text_in_any_state(desk: Desk) -> None:
+    """In the ledger's database, and in every compacted topic as whoever restores from it would read it."""
+    ticket, secret = "generic:main:ERASE-1", "Rosamunde Zwetschge"
+    said: dict[str, Any] = {
+        "id": "ERASE-1",
+        "title": f"Payslip of {secret}",
+        "text": "VPN drops",
+        "version": 1,
+        "status": "new",
+    }
+    said["requester"] = {"name": secret, "address": "rosamunde@example.com"}
+    await _post(desk, json.dumps(said).encode())
+    await _eventually(desk, topics.ROUTED, lambda record: record.key == ticket.encode())
+    await _post(desk, json.dumps({**said, "version": 2, "status": "closed"}).encode())
+
+    async def states() -> list[bytes]:
+        """The last value of the ticket in each changelog, and all that the database holds."""
+        last: dict[tuple[str, bytes], bytes] = {}
+        for group in ("intake", "classifier", "router", "sla-monitor"):
+            for record in await _committed(desk, topics.changelog(group), 1 if group == "router" else 4):
+                last[group, record.key] = record.value or b""
+        return [value for (_, key), value in last.items() if b"ERASE-1" in key] + await _database(desk)
+
+    until = time.monotonic() + 30
+    while not any(event["kind"] == "ended" for event in await _changes(desk, ticket)):
+        assert time.monotonic() < until, "it did not end"
+        await asyncio.sleep(0.2)
+    assert any(secret.encode() in value for value in await states())
+    command = [sys.executable, "-m", "ticket_handoff", "erase", ticket, "--actor", "Petra", "--reason", "request 7"]
+    environment = {
+        **os.environ,
+        "RELAYDESK_BOOTSTRAP": desk.bootstrap,
+        "RELAYDESK_DATABASE_URL": _ledger(desk, "postgresql+asyncpg"),
+    }
+    done = await _run(command, environment)
+    assert done.returncode == 0, done.stderr
+    assert "the other services were told" in done.stdout
+
+    while left := [value for value in await states() if secret.encode() in value or b"rosamunde@" in value]:
+        assert time.monotonic() < until + 60, left[0][:500]
+        await asyncio.sleep(0.5)
+    checked = await _run([sys.executable, "-m", "ticket_handoff", "verify"], environment)
+    assert checked.returncode == 0, checked.stdout
+
+
+async def _run(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return await asyncio.to_thread(
+        subprocess.run, command, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def _ledger(desk: Desk, driver: str) -> str:
+    return LEDGERS[desk.bootstrap].set(drivername=driver).render_as_string(hide_password=False)
+
+
+async def _changes(desk: Desk, ticket: str) -> list[Any]:
+    records = await _committed(desk, topics.TRANSFERS)
+    return [
+        json.loads(record.value)
+        for record in records
+        if record.key == ticket.encode() and dict(record.headers)["ce_type"] == b"relaydesk.owner.changed.v1"
+    ]
+
+
+async def _database(desk: Desk) -> list[bytes]:
+    """Every value of every table of the ledger."""
+    connection = await asyncpg.connect(_ledger(desk, "postgresql"))
+    try:
+        tables = await connection.fetch("SELECT table_name FROM information_schema.tables WHERE table_schema='public'")
+        rows = [row for table in tables for row in await connection.fetch(f'SELECT * FROM "{table["table_name"]}"')]
+    finally:
+        await connection.close()
+    return [value if isinstance(value, bytes) else str(value).encode() for row in rows for value in row.values()]

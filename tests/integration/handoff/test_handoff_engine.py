@@ -17,14 +17,15 @@ from integration.handoff.ledger_desk import LedgerDesk
 from runtime_kafka import until
 from ticket_contracts import topics
 from ticket_contracts.cloudevents import Event, ce_id
-from ticket_contracts.transfers import TransferAccepted
+from ticket_contracts.transfers import TransferAccepted, TransferRequested, TransferWithdrawn
 from ticket_handoff.adapters.engine import LedgerLoop, LedgerProducer
 from ticket_handoff.adapters.relay import Relay
 from ticket_handoff.adapters.store import Numbered, Superseded
 from ticket_handoff.domain.decision import Refused
 from ticket_handoff.handlers import Changes
 from ticket_runtime.outputs import Message
-from unit.handoff.handoff_desk import faults, normalized
+from unit.handoff.handoff_desk import at, faults, normalized, published, routed
+from unit.handoff.test_handoff_terms import narrowed
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 TICKET = "servicenow:prod:INC1"
@@ -278,3 +279,32 @@ async def test_partitions_move_between_processes(desk: LedgerDesk) -> None:
         await until(lambda: steps(desk, 180))
     assert Counter(map(len, (await desk.steps()).values())) == {3: 60}
     await sound(desk, expected)
+
+
+async def test_a_contract_that_narrows_takes_back_what_is_open_in_the_ledger(desk: LedgerDesk) -> None:
+    """Also what was offered while nobody was there to follow the agreement."""
+    narrowing = LedgerDesk(desk.kafka, desk.store, published())
+    async with narrowing.running():
+        await narrowing.begin(tickets(3), NOW, "night-desk", "night")
+        await until(lambda: steps(narrowing, 9))
+    narrowing.agreements.add(narrowed(10, "title", "priority"))
+    async with narrowing.running():
+        await until(lambda: steps(narrowing, 15))
+        for ticket, said in (await narrowing.steps()).items():
+            withdrawn, asked = said[-2:]
+            assert isinstance(withdrawn, TransferWithdrawn), ticket
+            assert isinstance(asked, TransferRequested), ticket
+            assert (withdrawn.exposed, asked.asks) == (["category", "status", "text"], True)
+            assert withdrawn.decided_for == at(10)
+            answer: dict[str, Any] = {
+                "purpose": "transfer",
+                "transfer_id": asked.transfer_id,
+                "when": at(20),
+                "decision": 2,
+            }
+            event = routed(narrowing.agreement, ticket, queue="night-desk", role="night", **answer)
+            await narrowing.publish(topics.ROUTED, event)
+        await until(lambda: steps(narrowing, 18))  # nothing was left locked
+    again = await narrowing.offers("night-desk")
+    assert {offer.package.view.text for offer in again.values()} == {None}
+    await sound(narrowing, tickets(3))
