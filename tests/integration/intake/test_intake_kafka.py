@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import collections
+import copy
 import json
 import os
 import subprocess
@@ -266,7 +267,7 @@ def replaced(body: bytes, places: list[tuple[list[int], Any]]) -> bytes:
                 break
             key = keys[step % len(keys)]
             if depth == len(way) or not isinstance(inner[key], dict | list):
-                inner[key] = value
+                inner[key] = copy.deepcopy(value)  # the next place may lie within it
                 break
             inner = inner[key]
     return json.dumps(content).encode()
