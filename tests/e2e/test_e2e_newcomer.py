@@ -79,7 +79,9 @@ def test_e2e_newcomer_plays_sends_watches_stops_and_starts_again(tmp_path: Path)
         first = _owners(text, tmp_path)
         logs = "".join(path.read_text() for path in (tmp_path / ".run/desk/services").glob("*.log"))
         assert "ended by" not in logs, "a service had to be started again"
-    assert not (tmp_path / ".run/desk/endpoints.json").exists()
+        addresses = msgspec.json.decode((tmp_path / ".run/endpoints.json").read_bytes())
+        assert {"intake", "desk", "router", "sla", "handoff", "kafka", "postgres"} <= set(addresses)
+    assert not (tmp_path / ".run/endpoints.json").exists()
 
     began = time.monotonic()
     with _running(tmp_path, "--limit", "25") as text:
@@ -99,12 +101,16 @@ def _owners(text: str, cwd: Path) -> list[str]:
         time.sleep(0.3)
 
 
-def test_e2e_newcomer_each_printed_command_can_be_pasted() -> None:
+def test_e2e_newcomer_each_printed_command_can_be_pasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lines are one shell command each: the quotes of the ticket do not meet those of the shell."""
     from rich.console import Console
 
     from relaydesk_replay import __main__ as command
     from relaydesk_replay import desk as desks
+
+    monkeypatch.setattr(command, "RUN", tmp_path)
+    (tmp_path / "desk").mkdir()
+    (tmp_path / "desk" / desks.OPERATOR_KEY).write_text("a-key")
 
     class Up:
         endpoints = dict.fromkeys((*desks.PORTS, "desk", "sla"), "http://127.0.0.1:1")

@@ -41,6 +41,8 @@ from ticket_runtime.settings import CannotRun
 
 AGREEMENTS = Path(__file__).parents[2] / "agreements"
 RUN = Path(".run")
+ADDRESSES = "endpoints.json"
+"""Below RUN: where whoever is beside the desk finds it, while it runs."""
 
 
 _TOLD = (BackendError, FeedError, AgreementError, Refused, CannotRun, ServiceFailed, ReplayStuck, NotJudged)
@@ -119,7 +121,16 @@ async def _run(options: argparse.Namespace, console: Console) -> int:
         feed = feed.first(options.limit)
     begin = feed.items[0].at if first else now
     clock = "stream" if first else "wall"
-    plan = desks.Plan(directory, options.agreement, begin, clock=clock, ports=_ports(), fresh=first, watched=True)
+    plan = desks.Plan(
+        directory,
+        options.agreement,
+        begin,
+        clock=clock,
+        ports=_ports(),
+        fresh=first,
+        watched=True,
+        addresses=RUN / ADDRESSES,
+    )
     async with desks.running(plan, _stages(console)) as desk:
         holds = True
         if first:
@@ -189,7 +200,9 @@ async def _replay(options: argparse.Namespace, console: Console) -> int:
 async def _up(options: argparse.Namespace, console: Console) -> int:
     directory = RUN / "desk"
     if options.foreground:
-        plan = desks.Plan(directory, options.agreement, datetime.now(UTC), ports=_ports(), watched=True)
+        plan = desks.Plan(
+            directory, options.agreement, datetime.now(UTC), ports=_ports(), watched=True, addresses=RUN / ADDRESSES
+        )
         async with desks.running(plan, _stages(console)) as desk:
             await _stay(desk, console)
         return 0
@@ -205,12 +218,12 @@ async def _up(options: argparse.Namespace, console: Console) -> int:
         )
     (directory / "pid").write_text(str(process.pid))
     ended = asyncio.create_task(process.wait())
-    while not (directory / "endpoints.json").exists():
+    while not (RUN / ADDRESSES).exists():
         await asyncio.wait({ended}, timeout=0.2)
         if ended.done():
             console.print((directory / "up.log").read_text().strip(), markup=False)
             return 2
-    endpoints = (directory / "endpoints.json").read_bytes()
+    endpoints = (RUN / ADDRESSES).read_bytes()
     console.print(endpoints.decode(), markup=False)
     link = desks.page_link(directory, msgspec.json.decode(endpoints, type=dict[str, str]))
     console.print(f"The desk page: {link}", markup=False, highlight=False, soft_wrap=True)

@@ -66,12 +66,13 @@ _SESSIONS = "session.key"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to bring up. directory: for data, logs and `endpoints.json`. agreement: its document. now: when the desk is
-    set up (UTC). partitions: of topics keyed by ticket. clock: `stream` follows a replay from the start. ports: name ->
-    port, absent ones are free ports.
+    """What to bring up. directory: for data and logs. agreement: its document. now: when the desk is set up (UTC).
+    partitions: of topics keyed by ticket. clock: `stream` follows a replay from the start. ports: name -> port, absent
+    ones are free ports.
     fresh: nothing of an earlier run is kept. ephemeral: PostgreSQL need not survive a power cut. watched: Prometheus
     and Alertmanager are started with it, where they are installed. scrapes, rules: intervals, and a directory of rules,
-    in place of the usual ones."""
+    in place of the usual ones. addresses: the file that holds its addresses while it runs, by default `endpoints.json`
+    in the directory."""
 
     directory: Path
     agreement: Path
@@ -84,6 +85,7 @@ class Plan:
     watched: bool = False
     scrapes: Mapping[str, str] = field(default_factory=dict)
     rules: Path | None = None
+    addresses: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ async def running(plan: Plan, say: Callable[[str], None] = lambda _: None) -> As
                 for watcher in watchers:
                     stack.push_async_callback(asyncio.to_thread, watcher.stop)
                 endpoints |= await _watch(watchers, say)
-            path = plan.directory / "endpoints.json"
+            path = plan.addresses or plan.directory / "endpoints.json"
             path.write_bytes(msgspec.json.format(msgspec.json.encode(endpoints)))
             try:
                 yield Desk(bootstrap, names, agreement, supervisor, endpoints, kafka, database)

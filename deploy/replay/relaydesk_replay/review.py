@@ -40,7 +40,7 @@ async def _database(run: Path, export: Path | None) -> AsyncIterator[str]:
                 f"There are no facts below {run}: `make replay FEED=…` makes some, or name what one wrote: FROM=DIR"
             )
         directory = there[0]
-        endpoints = directory.parent / "endpoints.json"
+        endpoints = (run if directory.parent.name == "desk" else directory.parent) / "endpoints.json"
         if endpoints.exists():
             yield _running(msgspec.json.decode(endpoints.read_bytes())["postgres"], directory)
             return
