@@ -116,11 +116,11 @@ def test_tools_reach_an_edge_whose_life_does_not_hang_on_the_tasks(services: dic
     assert edge["restart"] == "unless-stopped"
 
 
-def test_prometheus_scrapes_the_five_and_the_edge(services: dict[str, dict[str, Any]]) -> None:
+def test_prometheus_scrapes_the_five_the_edge_and_the_facts(services: dict[str, dict[str, Any]]) -> None:
     config = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())
     targets = [t for job in config["scrape_configs"] for group in job["static_configs"] for t in group["targets"]]
     port = services["intake"]["environment"]["RELAYDESK_HTTP_PORT"]
-    assert sorted(targets) == sorted(f"{name}:{port}" for name in (*DESK, "intake-edge"))
+    assert sorted(targets) == sorted(f"{name}:{port}" for name in (*DESK, "intake-edge", "facts"))
 
 
 def test_the_facts_are_built_with_what_they_need_and_keep_them_in_the_database(
