@@ -244,7 +244,7 @@ async def test_e2e_log_review_of_march_agrees_with_the_file_itself(
     assert {n: part == "came back" for n, (part, _) in counted["tool.ping_pong"].items()} == told.back
     assert {n: part == "kept" for n, (part, _) in counted["adherence.resolution"].items()} == told.kept
     document = json.loads((tmp_path / "review.json").read_text())
-    figures = {figure["id"]: figure["sides"]["all"] for figure in document["figures"]}
+    figures = {figure["id"]: figure["sides"].get("all") for figure in document["figures"]}  # some are of partners alone
     assert figures["opened"]["value"] == len(told.opened)
     assert figures["adherence.resolution"]["value"] == pytest.approx(fmean(told.kept.values()))
     assert figures["tool.reassignments"]["value"] == pytest.approx(fmean(told.changes.values()))
