@@ -6,7 +6,7 @@ import contextlib
 import http
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ TRACEPARENT = "traceparent"
 CORRELATION = "correlationid"
 """Headers of a request and of its answer, named as the CloudEvents attributes are."""
 _OPERATION = "operation"
+_PROBLEM = "application/problem+json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,37 @@ class Problem(Exception):
 
 
 def problem_document(status: int, detail: str, instance: str, type_: str = "about:blank", **more: Any) -> JSONResponse:
-    title = http.HTTPStatus(status).phrase if status in http.HTTPStatus._value2member_map_ else "Error"
-    content = {"type": type_, "title": title, "status": status, "detail": detail, "instance": instance, **more}
-    return JSONResponse(content, status, media_type="application/problem+json")
+    content = {"type": type_, "title": _title(status), "status": status, "detail": detail, "instance": instance, **more}
+    return JSONResponse(content, status, media_type=_PROBLEM)
+
+
+def problem_responses(
+    *statuses: int, when: Mapping[int, str] | None = None, more: Mapping[str, Any] | None = None
+) -> dict[int | str, dict[str, Any]]:
+    """Answers that are problem documents as OpenAPI describes them. when: status -> what brings it, by its title
+    elsewhere. more: schemas of the further members that a document may have."""
+    plain = {"type": "string"}
+    schema = {
+        "type": "object",
+        "description": "RFC 9457",
+        "required": ["type", "title", "status", "detail", "instance"],
+        "properties": {
+            "type": plain,
+            "title": plain,
+            "status": {"type": "integer"},
+            "detail": plain,
+            "instance": plain,
+            **(more or {}),
+        },
+    }
+    return {
+        status: {"description": (when or {}).get(status, _title(status)), "content": {_PROBLEM: {"schema": schema}}}
+        for status in statuses
+    }
+
+
+def _title(status: int) -> str:
+    return http.HTTPStatus(status).phrase if status in http.HTTPStatus._value2member_map_ else "Error"
 
 
 def make_app(service: str, metrics: Metrics, alive: Callable[[], Health], ready: Callable[[], Health]) -> FastAPI:

@@ -16,7 +16,7 @@ from limits.aio.strategies import MovingWindowRateLimiter
 from ticket_handoff.adapters.keys import Keys
 from ticket_handoff.adapters.tokens import KeysAway, NoToken, Tokens, looks_like_token
 from ticket_handoff.domain.terms import INTERNAL
-from ticket_runtime.http import Problem, trace_headers
+from ticket_runtime.http import Problem, problem_responses, trace_headers
 from ticket_runtime.settings import CannotRun
 
 REFUSALS: Final = "30/minute"
@@ -129,11 +129,10 @@ def _rate(text: str) -> RateLimitItem:
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """These answers as OpenAPI describes them."""
-    content = {"application/problem+json": {"schema": _PROBLEM}}
-    return {status: {"content": content, "description": _WHAT[status]} for status in statuses}
+    return problem_responses(*statuses, when=_WHEN, more=_MEMBERS)
 
 
-_WHAT: Final = {
+_WHEN: Final = {
     400: "a body that cannot be read",
     401: "no key or token that this desk knows",
     404: "there is none, or it is none of yours",
@@ -143,22 +142,12 @@ _WHAT: Final = {
     429: "too often: `Retry-After` says when to go on",
     503: "not just now: try again",
 }
-_PROBLEM: Final[dict[str, Any]] = {
-    "type": "object",
-    "description": "RFC 9457",
-    "required": ["type", "title", "status", "detail", "instance"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "instance": {"type": "string"},
-        "state": {"type": "string"},
-        "digest": {"type": "string"},
-        "newer": {"type": "string"},
-        "missing": {"type": "array", "items": {"type": "string"}},
-        "package": {"type": "object"},
-        "retry_after": {"type": "integer"},
-        "errors": {"type": "array", "items": {"type": "object"}},
-    },
+_MEMBERS: Final[dict[str, Any]] = {
+    "state": {"type": "string"},
+    "digest": {"type": "string"},
+    "newer": {"type": "string"},
+    "missing": {"type": "array", "items": {"type": "string"}},
+    "package": {"type": "object"},
+    "retry_after": {"type": "integer"},
+    "errors": {"type": "array", "items": {"type": "object"}},
 }

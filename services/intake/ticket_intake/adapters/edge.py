@@ -23,7 +23,7 @@ from ticket_intake.adapters.authentication import Secrets, Verdict, Verifier
 from ticket_intake.adapters.measure import EdgeMetrics
 from ticket_intake.documents import Document
 from ticket_intake.handlers import DELIVERY, keyed_id
-from ticket_runtime.http import CORRELATION, TRACEPARENT, problem_document
+from ticket_runtime.http import CORRELATION, TRACEPARENT, problem_document, problem_responses
 from ticket_runtime.metrics import Registry
 from ticket_runtime.outputs import is_traceparent
 
@@ -202,7 +202,7 @@ class Edge:
             response_class=Response,
             responses={
                 200: {"description": "The token's HMAC", "content": {"text/plain": {}}},
-                **_problems(400, 404, 422, 503),
+                **problem_responses(400, 404, 422, 503),
             },
         )
 
@@ -389,27 +389,6 @@ def _too_large(request: Request, limit: int) -> Response:
     )
 
 
-def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    schema = {
-        "type": "object",
-        "required": ["type", "title", "status", "detail", "instance"],
-        "properties": {
-            "type": {"type": "string"},
-            "title": {"type": "string"},
-            "status": {"type": "integer"},
-            "detail": {"type": "string"},
-            "instance": {"type": "string"},
-        },
-    }
-    return {
-        status: {
-            "description": "Problem document (RFC 9457)",
-            "content": {"application/problem+json": {"schema": schema}},
-        }
-        for status in statuses
-    }
-
-
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     202: {
         "description": "Kept, on all in-sync replicas",
@@ -429,5 +408,5 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
             }
         },
     },
-    **_problems(400, 401, 404, 408, 413, 415, 422, 429, 503),
+    **problem_responses(400, 401, 404, 408, 413, 415, 422, 429, 503),
 }
