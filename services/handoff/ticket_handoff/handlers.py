@@ -30,7 +30,8 @@ from ticket_handoff.domain.facts import (
     TicketSeen,
 )
 from ticket_handoff.domain.ledger import Ledger, Texts
-from ticket_handoff.domain.protocol import decide, exposed
+from ticket_handoff.domain.offers import exposed
+from ticket_handoff.domain.protocol import decide
 from ticket_handoff.domain.terms import Terms
 from ticket_runtime.task import Outputs, Poison, Record
 

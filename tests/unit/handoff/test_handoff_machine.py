@@ -30,10 +30,10 @@ from ticket_contracts.transfers import (
     TransferRequested,
     TransferWithdrawn,
 )
+from ticket_handoff.domain.course import TRANSITIONS
 from ticket_handoff.domain.decision import Refused
 from ticket_handoff.domain.facts import ErasureAsked, ReplyGiven
 from ticket_handoff.domain.ledger import Ledger, Texts
-from ticket_handoff.domain.protocol import TRANSITIONS
 from ticket_handoff.handlers import HandoffWork, Held
 from unit.handoff.handoff_desk import (
     QUEUES,

@@ -20,8 +20,8 @@ from ticket_contracts.transfers import (
     TransferRequested,
     TransferWithdrawn,
 )
+from ticket_handoff.domain.course import TRANSITIONS
 from ticket_handoff.domain.decision import Refused
-from ticket_handoff.domain.protocol import TRANSITIONS
 from unit.handoff.handoff_desk import Story, at, faults, published
 
 

@@ -3,7 +3,7 @@ wait."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -15,6 +15,8 @@ from ticket_handoff.domain.facts import RoutedSeen
 OwnerKind = Literal["intake_duty", "acknowledged", "automatic"]
 Status = Literal["requested", "offered", "completed", "withdrawn"]
 Ending = Literal["accepted", "declined", "expired", "withdrawn"]
+PERSON_AT_MOST: Final = 200
+"""Characters of the name of somebody who acts here or may become an owner; of a reply's id, too."""
 
 
 class Ownership(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
