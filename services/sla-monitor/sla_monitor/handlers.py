@@ -56,6 +56,8 @@ _MICROSECOND = timedelta(microseconds=1)
 _DAY = 86_400
 _FORGOTTEN_AT_ONCE = 2_000
 """So that a busy day's end does not hold up what is due."""
+_BROUGHT_UP_AT_ONCE = 2_000
+"""Tickets that are brought to a new version of the agreement before others' warnings have their turn."""
 _EARLIEST_CREATION = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp())
 """Before it, a source's `created_at` is a default of some software, not an instant."""
 _JUDGED = ("kind", "category", "priority", "impact", "urgency", "tier", "flags")
@@ -217,6 +219,8 @@ class SlaWork:
         self._over: dict[int, list[str]] = {}
         """Tickets by the day from which on they are forgotten; entries that are not true any more are dropped."""
         self._followed: datetime | None = None
+        self._behind: list[str] | None = None
+        """While running clocks are brought to the version after `_followed`: the tickets still to be looked at."""
         self._handlers: dict[bytes, Callable[[Record, str, Outputs], None]] = {
             TicketNormalized.TYPE.encode(): self._normalized,
             TicketClassified.TYPE.encode(): self._classified,
@@ -266,8 +270,9 @@ class SlaWork:
         queue = self._due_queue()
         while (first := queue.first()) is not None and first[0] <= until:
             due, name = first
-            ticket, events = clocks.fire(name, self._packing.unpack(self._tickets[name]), due, self._book)
-            self._finish(name, ticket, events, out, now)
+            if not self._bring_up(name, due * 1_000_000, out, now):
+                ticket, events = clocks.fire(name, self._packing.unpack(self._tickets[name]), due, self._book)
+                self._finish(name, ticket, events, out, now)
         self._forget_until(until // _DAY, out)
 
     def next_due(self) -> datetime | None:
@@ -401,8 +406,9 @@ class SlaWork:
 
     def _before(self, name: str, ticket: Ticket, at: int) -> tuple[Ticket, list[ClockEvent]]:
         """What was due before an event of `at`, said under the versions that were known until then."""
+        ticket, brought = self._recalculated(name, ticket, at * 1_000_000)
         ticket, events = clocks.fire(name, ticket, at, self._book)
-        return copy.copy(ticket), events
+        return copy.copy(ticket), [*brought, *events]
 
     def _apply(
         self,
@@ -512,20 +518,49 @@ class SlaWork:
         return due_of(packed) if packed is not None else 0
 
     def _follow_agreement(self, now_us: int, out: Outputs) -> None:
-        """Bring running clocks whose policy asks for it to each version that took effect, at its instant."""
+        """Bring running clocks whose policy asks for it to each version that took effect, at its instant: some tickets
+        at a time, for there may be a million. What happens to one meanwhile, or falls due, brings it up first."""
         if self._followed is None:
             return
+        left = _BROUGHT_UP_AT_ONCE
         while (following := self._agreements.following(self._followed)) is not None:
             effective_us = _microseconds(following.effective_at)
             if effective_us > now_us:
                 return
-            some = any(self._book.version(each.version).recalculates for each in self._agreements.every())
-            for name, packed in list(self._tickets.items()) if some else ():
-                before = self._packing.unpack(packed)
-                ticket, events = clocks.recalculate(name, before, effective_us, self._book)
-                if events:
-                    self._finish(name, ticket, events, out, clocks.instant_us(now_us))
+            if self._behind is None:
+                some = any(self._book.version(each.version).recalculates for each in self._agreements.every())
+                self._behind = list(reversed(self._tickets)) if some else []
+            while self._behind and left:
+                left -= 1
+                self._bring_up(self._behind.pop(), effective_us, out, clocks.instant_us(now_us))
+            if self._behind:
+                self._follow(self._followed, out)  # a part that says nothing is progress as well
+                return
+            self._behind = None
             self._follow(following.effective_at, out)
+
+    def _recalculated(self, name: str, ticket: Ticket, at_us: int) -> tuple[Ticket, list[ClockEvent]]:
+        """Brought to the versions that took effect by an instant, while tickets are being brought to one. Done again,
+        it says nothing."""
+        said: list[ClockEvent] = []
+        at = self._followed if self._behind is not None else None
+        while at is not None and (following := self._agreements.following(at)) is not None:
+            at = following.effective_at
+            if _microseconds(at) > at_us:
+                break
+            ticket, events = clocks.recalculate(name, ticket, _microseconds(at), self._book)
+            said += events
+        return ticket, said
+
+    def _bring_up(self, name: str, at_us: int, out: Outputs, now: datetime) -> bool:
+        """Whether there was something to say."""
+        packed = self._tickets.get(name)
+        if packed is None or self._behind is None:
+            return False
+        ticket, events = self._recalculated(name, self._packing.unpack(packed), at_us)
+        if events:
+            self._finish(name, ticket, events, out, now)
+        return bool(events)
 
     def _follow(self, at: datetime, out: Outputs) -> None:
         out.store(_AGREEMENT_KEY, b"%d" % _microseconds(at))

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
+from sla_monitor import handlers
 from sla_monitor.domain.clocks import recomputed
-from ticket_contracts.cloudevents import Event, ce_id
+from ticket_contracts.cloudevents import Event, ce_id, encode
 from ticket_contracts.transfers import (
     TransferAccepted,
     TransferCompleted,
@@ -21,7 +22,19 @@ from ticket_contracts.transfers import (
 )
 from ticket_runtime.agreements import Agreements
 from ticket_runtime.task import Poison
-from unit.sla.sla_desk import HOUR, TICKET, Desk, agreement, as_json, at, published, record_of, resolution, text
+from unit.sla.sla_desk import (
+    EIGHT_TO_SIX,
+    HOUR,
+    TICKET,
+    Desk,
+    agreement,
+    as_json,
+    at,
+    published,
+    record_of,
+    resolution,
+    text,
+)
 
 ACK = "transfer_acknowledgement:t1"
 WHOLE = "transfer:t1"
@@ -402,6 +415,53 @@ def test_each_of_two_agreements_is_followed_at_its_own_instant_also_after_a_rest
     ticket = desk.work.ticket(TICKET)
     assert ticket is not None
     assert list(recomputed(TICKET, ticket, desk.work.book).clocks.values()) == ticket.clocks
+
+
+def test_many_tickets_follow_an_agreement_some_at_a_time_and_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happens to a ticket that is still behind, falls due on it or is asked of it, brings it up first."""
+
+    def told(at_once: int, *, restart: bool = False) -> list[bytes]:
+        monkeypatch.setattr(handlers, "_BROUGHT_UP_AT_ONCE", at_once)
+        desk = Desk(agreement({"r": resolution(8 * HOUR, on_change="recalculate")}))
+        names = [f"itsm:one:{number}" for number in range(9)]
+        for name in names:
+            desk.open("09:00", ticket=name)
+        desk.agreements.publish(agreement({"r": resolution(2 * HOUR, on_change="recalculate")}), at("10:30"))
+        desk.agreements.publish(agreement({"r": resolution(3 * HOUR, on_change="recalculate")}), at("10:40"))
+        desk.fire("10:35")
+        desk.ticket("10:36", names[0], status="on_hold")
+        desk.ticket("10:36", names[8], status="on_hold")
+        desk.classify("10:37", "P1", names[7])
+        if restart:
+            desk.restart()
+        desk.fire("11:50")
+        for _ in range(30):
+            desk.fire("11:50")
+        desk.ticket("11:55", names[8], status="open")
+        desk.fire("16:00")
+        assert {desk.last(ticket=name).agreement_version for name in names} == {desk.agreements.every()[2].version}
+        assert desk.work.next_due() is None or desk.work.next_due() > at("16:00")
+        assert all(event.occurrence != "revised" for event in desk.out.events)
+        return sorted(encode(event) for event in desk.out.events)
+
+    whole = told(1_000)
+    assert told(1) == told(2) == told(1, restart=True) == whole
+
+
+def test_a_part_that_says_nothing_is_progress_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a replay would take the desk for one that stands still."""
+    monkeypatch.setattr(handlers, "_BROUGHT_UP_AT_ONCE", 1)
+    content = {"r": resolution(8 * HOUR, on_change="recalculate")}
+    desk = Desk(agreement(content))
+    for number in range(3):
+        desk.open("09:00", ticket=f"itsm:one:{number}")
+    desk.agreements.publish(agreement(content, weekends=EIGHT_TO_SIX), at("10:30"))
+    for _ in range(3):
+        assert desk.work.next_due() == at("10:30")
+        desk.out.stored.clear()
+        desk.fire("10:30")
+        assert desk.out.stored
+    assert desk.work.next_due() == at("16:45")
 
 
 def test_the_runtime_s_agreements_name_the_version_that_follows() -> None:
