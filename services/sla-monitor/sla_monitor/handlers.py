@@ -5,21 +5,19 @@ state go out.
 from __future__ import annotations
 
 import copy
-from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, Protocol
+from datetime import datetime, timedelta
+from typing import Protocol
 
 import msgspec
 
-from sla_monitor.domain import clocks, transfers
+from sla_monitor.domain import clocks, reading, transfers
 from sla_monitor.domain.due import DueQueue
 from sla_monitor.domain.packing import Packing, due_of, is_undated
 from sla_monitor.domain.rules import Rules
 from sla_monitor.domain.state import (
     FIELDS,
     Entry,
-    Facts,
     Judged,
     Origin,
     Standing,
@@ -30,10 +28,9 @@ from ticket_contracts import topics
 from ticket_contracts.agreement import Published
 from ticket_contracts.agreement.calendars import compile_calendars
 from ticket_contracts.classification import TicketClassified
-from ticket_contracts.cloudevents import Instant
-from ticket_contracts.routing import Purpose, TicketRouted
+from ticket_contracts.routing import TicketRouted
 from ticket_contracts.sla import ClockEvent
-from ticket_contracts.tickets import ENDED, TicketNormalized
+from ticket_contracts.tickets import TicketNormalized
 from ticket_contracts.transfers import (
     TransferAccepted,
     TransferCompleted,
@@ -51,22 +48,12 @@ LATE_AFTER = timedelta(seconds=1)
 ABSTAINED = "abstained"
 """The flag that conditions of the agreement know an abstained classification by."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _DAY = 86_400
 _FORGOTTEN_AT_ONCE = 2_000
 """So that a busy day's end does not hold up what is due."""
 _BROUGHT_UP_AT_ONCE = 2_000
 """Tickets that are brought to a new version of the agreement before others' warnings have their turn."""
-_EARLIEST_CREATION = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp())
-"""Before it, a source's `created_at` is a default of some software, not an instant."""
 _JUDGED = ("kind", "category", "priority", "impact", "urgency", "tier", "flags")
-_FACTS_OF = {
-    "requester": ("site", "language", "vip"),
-    "flags": ("reported_flags",),
-    **{name: (name,) for name in ("status", "channel", "customer", "language", "group", "service")},
-}
-"""Field of the normalized ticket -> the facts that come of it."""
 _WORD_KEY = b"~word:"
 """Of a word of the packing, with its number."""
 _AGREEMENT_KEY = b"~agreement"
@@ -80,79 +67,6 @@ class Agreements(Protocol):
     def version(self, digest: str) -> Published: ...
     def following(self, at: datetime) -> Published | None: ...
     def every(self) -> list[Published]: ...
-
-
-class _Requester(msgspec.Struct, frozen=True):
-    language: str | None = None
-    site: str | None = None
-    vip: bool = False
-
-
-class _Comment(msgspec.Struct, frozen=True):
-    author_role: Literal["customer", "agent", "system"]
-    visibility: Literal["public", "internal"]
-    at: Instant
-
-
-class _Normalized(msgspec.Struct, frozen=True):
-    """Of `TicketNormalized` what clocks need: the text is stepped over, not read."""
-
-    ticket: str
-    decided_for: Instant
-    ticket_version: int
-    changed: list[str]
-    lifecycle: str = "updated"
-    channel: str = "api"
-    language: str | None = None
-    comments: list[_Comment] = []
-    requester: _Requester = _Requester()
-    customer: str | None = None
-    status: str = "new"
-    service: str | None = None
-    group: str | None = None
-    flags: tuple[str, ...] = ()
-    created_at: Instant | None = None
-    updated_at: Instant | None = None
-
-
-class _Classified(msgspec.Struct, frozen=True):
-    ticket: str
-    decided_for: Instant
-    ticket_version: int
-    classification_version: int
-    category: str | None
-    kind: str
-    impact: str
-    urgency: str
-    priority: str
-    tier: int
-    flags: tuple[str, ...] = ()
-    abstained: bool = False
-
-
-class _Routed(msgspec.Struct, frozen=True):
-    ticket: str
-    decided_for: Instant
-    ticket_version: int
-    classification_version: int
-    decision: int
-    queue: str
-    purpose: Purpose
-    inputs: msgspec.Raw = msgspec.Raw(b"{}")
-
-
-class _RoutedFacts(msgspec.Struct, frozen=True):
-    kind: str = "incident"
-    category: str | None = None
-    priority: str = ""
-    impact: str = ""
-    urgency: str = ""
-    tier: int = 1
-    flags: tuple[str, ...] = ()
-
-
-class _RoutingInputs(msgspec.Struct, frozen=True):
-    facts: _RoutedFacts = _RoutedFacts()
 
 
 _TRANSFERS: dict[bytes, type[TransferEvent]] = {
@@ -265,8 +179,8 @@ class SlaWork:
                 raise
 
     def _fire(self, now: datetime, out: Outputs) -> None:
-        until = _microseconds(now) // 1_000_000
-        self._follow_agreement(_microseconds(now), out)
+        until = clocks.microseconds(now) // 1_000_000
+        self._follow_agreement(clocks.microseconds(now), out)
         queue = self._due_queue()
         while (first := queue.first()) is not None and first[0] <= until:
             due, name = first
@@ -308,23 +222,23 @@ class SlaWork:
     # Inputs.
 
     def _normalized(self, record: Record, cause: str, out: Outputs) -> None:
-        event = _normalized.decode(_value(record))
+        event = reading.normalized.decode(_value(record))
         ticket = self._remembered(event.ticket, event.decided_for)
         if event.ticket_version <= ticket.ticket_version:
             return
-        decided_us = _microseconds(event.decided_for)
+        decided_us = clocks.microseconds(event.decided_for)
         first = ticket.ticket_version == 0
         if first:
-            ticket.created = _creation(event, decided_us)
-            if _came_back(event):
+            ticket.created = reading.creation(event, decided_us)
+            if reading.came_back(event):
                 # What went before is forgotten: it counts anew, in generations above any that it can have had, for
                 # these were fewer than one a minute.
-                ticket.created = _happened(event, decided_us, first)
+                ticket.created = reading.happened(event, decided_us, first)
                 ticket.lives_from = decided_us // 60_000_000
-        at = max(_happened(event, decided_us, first), ticket.created)
+        at = max(reading.happened(event, decided_us, first), ticket.created)
         standing = clocks.standing_of(ticket)
-        delta = _ticket_delta(standing.facts, event, first=first, late=at < _newest_at(ticket))
-        entries = _comments(event, ticket, at, decided_us)
+        delta = reading.ticket_delta(standing.facts, event, first=first, late=at < reading.newest_at(ticket))
+        entries = reading.comments(event, ticket, at, decided_us)
         lag_us = decided_us - at * 1_000_000
         if delta or first or lag_us >= 1_000_000:  # a classification of this version holds from when it happened
             entries.insert(0, Entry(at, lag_us, Origin.TICKET, event.ticket_version, delta))
@@ -333,7 +247,7 @@ class SlaWork:
         self._apply(event.ticket, ticket, entries, standing, cause, events, out)
 
     def _classified(self, record: Record, cause: str, out: Outputs) -> None:
-        event = _classified.decode(_value(record))
+        event = reading.classified.decode(_value(record))
         ticket = self._remembered(event.ticket, event.decided_for)
         seen = ticket.early[-1].version if ticket.early else ticket.classification_version
         if event.classification_version <= seen:
@@ -344,7 +258,7 @@ class SlaWork:
         judged = Judged(
             event.ticket_version,
             event.classification_version,
-            _microseconds(event.decided_for),
+            clocks.microseconds(event.decided_for),
             event.kind,
             event.category,
             event.priority,
@@ -357,23 +271,23 @@ class SlaWork:
         self._apply(event.ticket, ticket, [], Standing(), cause, [], out)
 
     def _routed(self, record: Record, cause: str, out: Outputs) -> None:
-        event = _routed.decode(_value(record))
+        event = reading.routed.decode(_value(record))
         ticket = self._remembered(event.ticket, event.decided_for)
         if event.decision <= ticket.decision or event.purpose != "first":
             return
-        decided_us = _microseconds(event.decided_for)
+        decided_us = clocks.microseconds(event.decided_for)
         ticket, events = self._before(event.ticket, ticket, decided_us // 1_000_000)
         if ticket.lives_from and not ticket.classification_version:
             # Its classification is forgotten too, and told again only when it changes; the router knows it, or what
             # it takes for it.
-            ticket.early = [_as_routed(event, decided_us), *ticket.early]
+            ticket.early = [reading.as_routed(event, decided_us), *ticket.early]
         ticket.decision = event.decision
         ticket.waiting = [
             *ticket.waiting,
             Waiting(event.decision, decided_us, event.queue, event.ticket_version, event.classification_version),
         ]
         standing = clocks.standing_of(ticket)
-        entries = _moved(ticket, standing, Origin.ROUTED, event.queue, event.ticket_version, decided_us)
+        entries = reading.moved(ticket, standing, Origin.ROUTED, event.queue, event.ticket_version, decided_us)
         self._apply(event.ticket, ticket, entries, standing, cause, events, out)
 
     def _transfer(self, record: Record, cause: str, out: Outputs) -> None:
@@ -381,12 +295,12 @@ class SlaWork:
         ticket = self._remembered(event.ticket, event.decided_for)
         if event.sequence <= ticket.transfer_sequence:
             return
-        decided_us = _microseconds(event.decided_for)
+        decided_us = clocks.microseconds(event.decided_for)
         ticket, events = transfers.step(event.ticket, ticket, event, decided_us, self._book, cause)
         standing, entries = Standing(), []
         if isinstance(event, TransferCompleted):
             standing = clocks.standing_of(ticket)
-            entries = _moved(ticket, standing, Origin.MOVED, event.queue, event.ticket_version, decided_us)
+            entries = reading.moved(ticket, standing, Origin.MOVED, event.queue, event.ticket_version, decided_us)
         self._apply(event.ticket, ticket, entries, standing, cause, events, out)
 
     # What they have in common.
@@ -398,7 +312,7 @@ class SlaWork:
         if packed is None:
             return Ticket()
         ticket = self._packing.unpack(packed)
-        if ticket.due < 0 and _microseconds(at) // 1_000_000 // _DAY >= -ticket.due:
+        if ticket.due < 0 and clocks.microseconds(at) // 1_000_000 // _DAY >= -ticket.due:
             if self._forgot is not None:
                 self._forgot(name, ticket)
             return Ticket()
@@ -524,7 +438,7 @@ class SlaWork:
             return
         left = _BROUGHT_UP_AT_ONCE
         while (following := self._agreements.following(self._followed)) is not None:
-            effective_us = _microseconds(following.effective_at)
+            effective_us = clocks.microseconds(following.effective_at)
             if effective_us > now_us:
                 return
             if self._behind is None:
@@ -546,9 +460,9 @@ class SlaWork:
         at = self._followed if self._behind is not None else None
         while at is not None and (following := self._agreements.following(at)) is not None:
             at = following.effective_at
-            if _microseconds(at) > at_us:
+            if clocks.microseconds(at) > at_us:
                 break
-            ticket, events = clocks.recalculate(name, ticket, _microseconds(at), self._book)
+            ticket, events = clocks.recalculate(name, ticket, clocks.microseconds(at), self._book)
             said += events
         return ticket, said
 
@@ -563,7 +477,7 @@ class SlaWork:
         return bool(events)
 
     def _follow(self, at: datetime, out: Outputs) -> None:
-        out.store(_AGREEMENT_KEY, b"%d" % _microseconds(at))
+        out.store(_AGREEMENT_KEY, b"%d" % clocks.microseconds(at))
         self._followed = at
 
 
@@ -571,10 +485,6 @@ def _buried_on(day: int) -> int:
     return day + 1
 
 
-_normalized = msgspec.json.Decoder(_Normalized)
-_classified = msgspec.json.Decoder(_Classified)
-_routed = msgspec.json.Decoder(_Routed)
-_routing_inputs = msgspec.json.Decoder(_RoutingInputs)
 _transfer_decoders = {name: msgspec.json.Decoder(event) for name, event in _TRANSFERS.items()}
 
 
@@ -585,117 +495,3 @@ def _value(record: Record) -> bytes:
             "unreadable",
         )
     return record.value
-
-
-def _microseconds(at: datetime) -> int:
-    return (at - _EPOCH) // _MICROSECOND
-
-
-def _creation(event: _Normalized, decided_us: int) -> int:
-    """What a ticket's clocks count from: the source's word where it is an instant before the first that we know of."""
-    decided = decided_us // 1_000_000
-    if event.created_at is not None:
-        created = _microseconds(event.created_at) // 1_000_000
-        if _EARLIEST_CREATION <= created <= decided:
-            return created
-    return decided
-
-
-def _came_back(event: _Normalized) -> bool:
-    """Of the first version that is seen: whether the ticket ended before, and was forgotten."""
-    return event.ticket_version > 1 and (event.lifecycle == "reopened" or event.status in ENDED)
-
-
-def _as_routed(event: _Routed, decided_us: int) -> Judged:
-    """The classification that the router decided by."""
-    facts = _routing_inputs.decode(event.inputs).facts
-    return Judged(
-        event.ticket_version,
-        event.classification_version,
-        decided_us,
-        facts.kind,
-        facts.category,
-        facts.priority,
-        facts.impact,
-        facts.urgency,
-        facts.tier,
-        facts.flags,
-    )
-
-
-def _happened(event: _Normalized, decided_us: int, first: bool) -> int:
-    """When it happened: the source's word where this version brings a new one that is not ahead of ours."""
-    decided = decided_us // 1_000_000
-    if event.updated_at is not None and (first or "updated_at" in event.changed):
-        return min(_microseconds(event.updated_at) // 1_000_000, decided)
-    return decided
-
-
-def _with_ticket(facts: Facts, event: _Normalized) -> Facts:
-    requester = event.requester
-    return msgspec.structs.replace(
-        facts,
-        status=event.status,
-        channel=event.channel,
-        customer=event.customer,
-        site=requester.site,
-        language=event.language if event.language is not None else requester.language,
-        vip=requester.vip,
-        group=event.group,
-        service=event.service,
-        reported_flags=event.flags,
-    )
-
-
-def _newest_at(ticket: Ticket) -> int:
-    return max((entry.at for entry in ticket.history if entry.origin is Origin.TICKET), default=0)
-
-
-def _ticket_delta(facts: Facts, event: _Normalized, *, first: bool, late: bool) -> list[Any]:
-    """What a version says of the facts: what it changed, whatever was known before, and what differs otherwise.
-
-    Of a late version, older than others that were seen, only the first: the rest of it is newer than itself, since
-    intake gives every version the newest that it knows of each field. The first says its status in any case.
-    """
-    after = _with_ticket(facts, event)
-    names = {name for changed in event.changed for name in _FACTS_OF.get(changed, ())}
-    if first:
-        names.add("status")
-    if not late:
-        names |= {name for name in FIELDS if getattr(after, name) != getattr(facts, name)}
-    return [part for name in FIELDS if name in names for part in (FIELDS.index(name), getattr(after, name))]
-
-
-def _moved(
-    ticket: Ticket, standing: Standing, origin: Origin, queue: str, version: int, decided_us: int
-) -> list[Entry]:
-    """It is with a queue from now on; no entry where that is no news."""
-    at = decided_us // 1_000_000
-    if standing.facts.queue == queue and at >= ticket.history[-1].at:
-        return []
-    return [Entry(at, decided_us - at * 1_000_000, origin, version, [FIELDS.index("queue"), queue])]
-
-
-def _comments(event: _Normalized, ticket: Ticket, at: int, decided_us: int) -> list[Entry]:
-    """Entries for the public comments that were not seen yet. Counts those seen in `ticket`, which it changes."""
-    public = [c for c in event.comments if c.visibility == "public" and c.author_role != "system"]
-    if len(public) == ticket.comments:
-        return []
-    ticket.comments = len(public)
-    entries = []
-    if ticket.lives_from and not ticket.ticket_version:
-        # Of what was said before it was forgotten, only that it had been answered.
-        former = [c for c in public if _microseconds(c.at) // 1_000_000 < at - _DAY]
-        public = [c for c in public if c not in former]
-        if any(c.author_role == "agent" for c in former):
-            entries = [Entry(at - 1, decided_us - (at - 1) * 1_000_000, Origin.ANSWERED, event.ticket_version)]
-    settled = ticket.base.through if ticket.base is not None else 0
-    known: Counter[tuple[int, Origin]] = Counter((entry.at, entry.origin) for entry in ticket.history)
-    for comment in public:
-        origin = Origin.ANSWERED if comment.author_role == "agent" else Origin.ASKED
-        said = min(max(_microseconds(comment.at) // 1_000_000, ticket.created), at)
-        if known[said, origin] > 0:
-            known[said, origin] -= 1
-        elif said >= settled:
-            entries.append(Entry(said, decided_us - said * 1_000_000, origin, event.ticket_version))
-    return entries

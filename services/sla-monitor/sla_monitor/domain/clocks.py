@@ -30,6 +30,7 @@ it.
 
 _STATUS = FIELDS.index("status")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _OCCURRENCE: dict[Phase, Occurrence] = {
     Phase.RUN: "resumed",
     Phase.PAUSE: "paused",
@@ -44,6 +45,11 @@ def instant(at: int) -> datetime:
 
 def instant_us(at_us: int) -> datetime:
     return _EPOCH + timedelta(microseconds=at_us)
+
+
+def microseconds(at: datetime) -> int:
+    """Since 1970: the inverse of `instant_us`."""
+    return (at - _EPOCH) // _MICROSECOND
 
 
 def seconds_up(at_us: int) -> int:
