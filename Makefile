@@ -27,10 +27,10 @@ setup: $(READY) ## Make the environment in .venv from the hash lock (seconds whe
 run: $(READY) ## Start everything, play a week of a support desk, stay up until Ctrl-C
 	@$(PY) -m relaydesk_replay run
 
-replay: $(READY) ## Play a file to its end: FEED=FILE [OUT=DIR] [LIMIT=N] [AGREEMENT=FILE]
+replay: $(READY) ## Play a file to its end: FEED=FILE [OUT=DIR] [LIMIT=N] [AGREEMENT=FILE] [WATCH=1]
 	@test -n "$(FEED)" || { echo "make replay needs a file: make replay FEED=log.csv.gz (or FEED=week)" >&2; exit 2; }
 	@$(PY) -m relaydesk_replay replay "$(FEED)" $(if $(OUT),--out "$(OUT)") $(if $(LIMIT),--limit $(LIMIT)) \
-		$(if $(AGREEMENT),--agreement "$(AGREEMENT)")
+		$(if $(AGREEMENT),--agreement "$(AGREEMENT)") $(if $(WATCH),--watched)
 
 review: $(READY) ## The review of both sides: MONTH=2016-03 or QUARTER=2016-Q1 [FROM=a replay's OUT] [TO=DIR]
 	@test -n "$(MONTH)$(QUARTER)" || { echo "make review needs a period: make review MONTH=2016-03 (or QUARTER=2016-Q1)" >&2; exit 2; }

@@ -6,7 +6,7 @@ import contextlib
 import http
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client.exposition import choose_encoder
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ticket_runtime.metrics import Metrics
@@ -142,11 +143,15 @@ class Observed:
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
+        self._expected = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if not self._expected:
+            self._expect(scope["app"].routes)
+            self._expected = True
         told = trace_headers(scope)
         began = time.perf_counter()
         status, streams = 500, False
@@ -166,6 +171,13 @@ class Observed:
                 await self._app(scope, receive, answer)
             finally:
                 self._count(scope, status, None if streams else time.perf_counter() - began)
+
+    def _expect(self, routes: Iterable[BaseRoute]) -> None:
+        """Faults of every route are there at 0, or the first of them would not count as an increase."""
+        for route in routes:
+            if _OPERATION not in getattr(route, "tags", ()):
+                for method in getattr(route, "methods", None) or ():
+                    self._metrics.http_requests.labels(self._metrics.group, method, getattr(route, "path", ""), 500)
 
     def _count(self, scope: Scope, status: int, seconds: float | None) -> None:
         route = scope.get("route")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import platform
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
@@ -20,7 +20,7 @@ import prometheus_client
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 from prometheus_client.metrics import MetricWrapperBase
 
-from ticket_contracts.agreement import Agreement
+from ticket_contracts.agreement import Agreement, Published
 from ticket_contracts.cloudevents import Event
 from ticket_runtime.task import REASONS, Work
 
@@ -40,8 +40,9 @@ class Metric:
     """One metric. name: as it is exposed. unit: of its value. help: one sentence for who reads a graph.
 
     labels: their names. known: label -> the values it is known to have, which are there from the start at 0, or
-    ratios would vanish until the first error; only where all labels of a metric have known values.
-    buckets: of a histogram.
+    ratios would vanish until the first error and an increase would miss it; only where all labels of a metric have
+    known values. agreed: the same of an agreement: the sets of labels that it can lead to, there at 0 from when it is
+    in force. buckets: of a histogram.
     """
 
     kind: Literal["counter", "gauge", "histogram"]
@@ -51,6 +52,7 @@ class Metric:
     labels: tuple[str, ...] = ()
     known: Mapping[str, Sequence[str]] = field(default_factory=dict)
     buckets: tuple[float, ...] = ()
+    agreed: Callable[[Agreement], Iterable[tuple[str, ...]]] | None = None
 
 
 class BatchHistogram(prometheus_client.Histogram):
@@ -75,6 +77,13 @@ class Registry(CollectorRegistry):
     def __init__(self) -> None:
         super().__init__()
         self.declared: list[Metric] = []
+        self._agreed: list[tuple[Callable[[Agreement], Iterable[tuple[str, ...]]], MetricWrapperBase]] = []
+
+    def agree(self, agreement: Agreement) -> None:
+        """An agreement is in force: what it can lead to is there, at 0."""
+        for label_sets, made in self._agreed:
+            for values in label_sets(agreement):
+                made.labels(*values)
 
     def counter(self, metric: Metric) -> prometheus_client.Counter:
         return self._add(metric, prometheus_client.Counter(*_named(metric), registry=self))
@@ -90,6 +99,8 @@ class Registry(CollectorRegistry):
         if metric.labels and set(metric.known) == set(metric.labels):
             for values in itertools.product(*(metric.known[label] for label in metric.labels)):
                 made.labels(*values)
+        if metric.agreed is not None:
+            self._agreed.append((metric.agreed, made))
         return made
 
 
@@ -292,13 +303,13 @@ class Metrics:
             self._newest[topic] = at
             self._seen.labels(self.group, topic).set(at)
 
-    def agreement(self, digest: str, since: datetime) -> None:
-        """The version in force."""
-        if digest != self._shown:
+    def agreement(self, in_force: Published) -> None:
+        if in_force.version != self._shown:
             self._agreement.clear()
-            self._agreement.labels(self.group, digest).set(1)
-            self._agreement_since.set(since.timestamp())
-            self._shown = digest
+            self._agreement.labels(self.group, in_force.version).set(1)
+            self._agreement_since.set(in_force.effective_at.timestamp())
+            self.registry.agree(in_force.agreement)
+            self._shown = in_force.version
 
     def nothing_of(self, task: int) -> None:
         """A task has left this process: what it last said of itself is no longer true here."""

@@ -178,7 +178,7 @@ async def _look(
         in_force = None
         if len(agreements) and (not clock.streaming or clock.step is not None):
             in_force = agreements.in_force(clock.now())
-            metrics.agreement(in_force.version, in_force.effective_at)
+            metrics.agreement(in_force)
         if observer is not None:
             observer.look(view.tasks, None if in_force is None else in_force.agreement)
         await asyncio.sleep(1)

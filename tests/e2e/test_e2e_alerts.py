@@ -6,12 +6,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import math
-import re
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,20 +19,15 @@ import pytest
 import pytest_asyncio
 from sqlalchemy.engine import make_url
 
-import backends
-from relaydesk_local import prometheus
-from relaydesk_observe import catalogue, dashboards
+from relaydesk_observe import catalogue
 from relaydesk_replay import desk as desks
-from relaydesk_replay.__main__ import simulated_people
-from relaydesk_replay.desk import Desk, Plan
-from relaydesk_replay.driver import Driver
+from relaydesk_replay.desk import Plan
 from relaydesk_replay.week import make_week
 from ticket_contracts.transfers import OfferMade
 from ticket_runtime.following import Seen, follow
+from watched_desk import AGREEMENTS, ROOT, Watched, has_number, needs_prometheus, panel_queries, played, until
 
-ROOT = Path(__file__).parents[2]
-DEFAULT = ROOT / "deploy/agreements/default.yaml"
-QUICKLY = {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "2s"}
+DEFAULT = AGREEMENTS / "default.yaml"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 NEVER_CAUSED_HERE = {
@@ -55,93 +46,22 @@ NEVER_CAUSED_HERE = {
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 
 
-def _sooner(directory: Path) -> Path:
-    """The desk's own rules, looked at more often; what must last for some seconds lasts for two."""
-    for path in (ROOT / "deploy/prometheus/rules").glob("*.yml"):
-        often = re.sub(r"interval: \d+\w", "interval: 2s", path.read_text())
-        (directory / path.name).write_text(re.sub(r"for: \d+s", "for: 2s", often))
-    return directory
-
-
-@dataclass(frozen=True, slots=True)
-class Watched:
-    plan: Plan
-    desk: Desk
-    client: httpx.AsyncClient
-    keys: dict[str, dict[str, str]]
-    """Principal -> the headers of somebody who answers for it."""
-
-    async def ask(self, query: str) -> list[dict[str, Any]]:
-        """What Prometheus answers now. Fails on an error."""
-        answer = await self.client.get(f"{self.desk.endpoints['prometheus']}/api/v1/query", params={"query": query})
-        found = answer.json()
-        assert found["status"] == "success", f"{found.get('error')}: {query}"
-        result: list[dict[str, Any]] = found["data"]["result"]
-        return result
-
-    async def post(self, body: bytes, source: str = "generic", **headers: str) -> httpx.Response:
-        address = f"{self.desk.endpoints['intake']}/v1/sources/{source}/events"
-        return await self.client.post(address, content=body, headers={"content-type": "application/json", **headers})
-
-
-async def until(ready: Callable[[], Awaitable[Any]], seconds: float, what: str) -> Any:
-    """The first answer that is true. Raises TimeoutError when none is within so many seconds."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = await ready()
-        if found:
-            return found
-        await asyncio.sleep(0.5)
-    raise TimeoutError(f"{what}: not within {seconds:.0f} s")
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def watched(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Watched]:
     """A desk that has played the beginning of the week, went live, and had a little of every kind happen to it."""
-    if not prometheus.installed():
-        backends.unavailable(
-            "Prometheus or Alertmanager is not installed (Debian: prometheus, prometheus-alertmanager)"
-        )
     now = datetime.now(UTC)
     feed = make_week(1, end=now.replace(minute=0, second=0, microsecond=0)).first(25)
-    plan = Plan(
-        tmp_path_factory.mktemp("watched"),
-        DEFAULT,
-        feed.items[0].at,
-        partitions=2,
-        clock="stream",
-        fresh=True,
-        ephemeral=True,
-        watched=True,
-        scrapes=QUICKLY,
-        rules=_sooner(tmp_path_factory.mktemp("rules")),
-    )
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RELAYDESK_SECRET_ZENDESK", "known to both")
-        keys = {partner: (await _key(plan.directory, partner)).strip() for partner in ("helpline", "campo")}
-        async with desks.running(plan) as desk, httpx.AsyncClient(trust_env=False, timeout=30) as client:
-            driver = Driver(
-                desk.bootstrap, "", desk.names, 2, simulated_people(desk.agreement, 1), grain=timedelta(hours=1)
-            )
-            await driver.play(feed)
-            await desks.go_live(desk)
-            await driver.go_live()
-            keys["internal"] = (plan.directory / desks.OPERATOR_KEY).read_text().strip()
-            here = Watched(plan, desk, client, {who: {"authorization": f"Bearer {key}"} for who, key in keys.items()})
+        async with played(
+            tmp_path_factory.mktemp("watched"),
+            feed,
+            DEFAULT,
+            grain=timedelta(hours=1),
+            partners=("helpline", "campo"),
+        ) as here:
             await _a_little_of_everything(here)
             yield here
-
-
-async def _key(directory: Path, principal: str) -> str:
-    """Lets somebody of a partner in, as the desk's operator would."""
-    made = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "ticket_handoff", "key", principal, "tester"),
-        *("--file", str(directory / "handoff-keys.json")),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    said, _ = await made.communicate()
-    assert made.returncode == 0
-    return said.decode()
 
 
 async def _a_little_of_everything(here: Watched) -> None:
@@ -165,24 +85,14 @@ async def _a_little_of_everything(here: Watched) -> None:
         await asyncio.sleep(0.3)
 
 
-def _answered(result: list[dict[str, Any]]) -> bool:
-    return any(not math.isnan(float(sample["value"][1])) for sample in result)
-
-
 async def test_alerts_every_panel_of_every_dashboard_has_an_answer(watched: Watched) -> None:
     """In words: what Grafana asks, Prometheus answers, with at least one series that is a number."""
-    asked = [
-        (f"{name}: {panel.title}", query.replace("$__rate_interval", "1m").replace("$window", "1w"))
-        for name, board in dashboards.BOARDS.items()
-        for panel in dashboards.panels(board)
-        for query, _ in panel.queries
-    ]
-    missing = dict(asked)
+    missing = panel_queries()
 
     async def all_answered() -> bool:
         for place, query in list(missing.items()):
             result = await watched.ask(query)
-            if _answered(result) or (result and any(name in query for name in NEVER_CAUSED_HERE)):
+            if has_number(result) or (result and any(name in query for name in NEVER_CAUSED_HERE)):
                 del missing[place]
         return not missing
 
@@ -307,13 +217,12 @@ async def test_alerts_one_ticket_is_followed_over_all_topics_http_and_the_logs(w
 @pytest.mark.long
 async def test_alerts_a_broker_that_is_away_for_a_minute_is_one_page(tmp_path: Path) -> None:
     """With the intervals of every day. Everything else that fires meanwhile is held back by Alertmanager."""
-    if not prometheus.installed():
-        backends.unavailable("Prometheus or Alertmanager is not installed")
+    needs_prometheus()
     plan = Plan(tmp_path, DEFAULT, datetime.now(UTC), partitions=2, ephemeral=True, watched=True)
     pages: set[str] = set()
     told: set[str] = set()
     async with desks.running(plan) as desk, httpx.AsyncClient(trust_env=False, timeout=30) as client:
-        here = Watched(plan, desk, client, {})
+        here = Watched(plan, desk, client, {}, time.time())
 
         async def look(seconds: float, *, sends: bool = True) -> None:
             end = time.monotonic() + seconds

@@ -14,7 +14,8 @@ Prometheus's text format, or in OpenMetrics where that is asked for.
   to 1.
 - What a batch came to is counted when it is committed. One that is handled again does not count twice.
 - Of the oldest thing that waits the instant is exported; its age is `time() - x`. 0 means that nothing waits.
-- Labels whose values are known are there from the start, at 0. No ticket, person or text is ever in a label.
+- Labels whose values are known, or follow from the agreement in force, are there from the start, at 0. No ticket,
+  person or text is ever in a label.
 - Gauges of the whole desk (owners, transfers, figures) are the same from each process that has them: ask for `max`,
   not `sum`.
 - In a replay, what measures a moment that passes (event age, lateness, routing time) says nothing.

@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     replay.add_argument("--seed", type=int, default=1, help="of the generated week and of the simulated people")
     replay.add_argument("--partitions", type=int, default=2, help="of topics keyed by ticket (default 2)")
+    replay.add_argument("--watched", action="store_true", help="with Prometheus and Alertmanager, while it plays")
     replay.set_defaults(run=_replay)
     told = commands.add_parser(
         "history", help="what a file means, tickets and their classifications, without playing it: for whatif"
@@ -174,11 +175,14 @@ async def _replay(options: argparse.Namespace, console: Console) -> int:
         clock="stream",
         fresh=True,
         ephemeral=True,
+        watched=options.watched,
     )
     out = options.out or plan.directory / "out"
     for stale in out.glob("*.jsonl"):
         stale.unlink()
     async with desks.running(plan, _stages(console)) as desk:
+        if "prometheus" in desk.endpoints:
+            console.print(f"Prometheus watches it: {desk.endpoints['prometheus']}", highlight=False)
         before = desk.supervisor.cpu_seconds()
         await _play(_driver(desk, plan, feed, options.seed), desk, feed, console)
         used = {name: cpu - before.get(name, 0.0) for name, cpu in desk.supervisor.cpu_seconds().items()}

@@ -133,7 +133,11 @@ class Driver:
             due = self._next_due()
             if due is None or due > instant:
                 return
-            if not await self._one_round(instant, fire=True) and (self._next_due() or instant) <= instant:
+            if await self._one_round(instant, fire=True):
+                continue
+            # What is forgotten in silence may have been the last that was due at all.
+            due = self._next_due()
+            if due is not None and due <= instant:
                 raise ReplayStuck(f"what is due by {instant} was neither fired nor moved: {self._overdue(instant)}")
 
     async def _one_round(self, instant: datetime, *, fire: bool) -> int:

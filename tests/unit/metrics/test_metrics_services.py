@@ -34,6 +34,12 @@ def on(topic: str, events: Sequence[Event]) -> list[tuple[str, Event]]:
     return [(topic, event) for event in events]
 
 
+def counted(registry: Registry, name: str) -> dict[tuple[tuple[str, str], ...], float]:
+    """Labels -> value of a counter's series."""
+    samples = (sample for family in registry.collect() for sample in family.samples if sample.name == name)
+    return {tuple(sorted(sample.labels.items())): sample.value for sample in samples}
+
+
 class TestRouter:
     def story(self) -> tuple[Registry, RouterMetrics, RouterWork, FakeOutputs]:
         agreements = Agreements([router_desk.published(router_desk.agreement())])
@@ -90,6 +96,18 @@ class TestRouter:
         # A stand-by knows nothing, and says so.
         metrics.look({}, self.agreement)
         assert value("relaydesk_queue_tickets", {"queue": queue}) is None
+
+    def test_where_the_agreement_can_lead_is_there_before_the_first_decision(self) -> None:
+        registry, metrics, work, out = self.story()
+        registry.agree(self.agreement)
+        expected = counted(registry, "relaydesk_tickets_routed_total")
+        assert set(expected.values()) == {0}
+        work.handle(router_desk.record(normalized(at=MONDAY)), out)
+        work.handle(router_desk.record(classified(agreement_version=self.version)), out)
+        metrics.committed(0, on("tickets.routed", out.events("tickets.routed")), None)
+        found = counted(registry, "relaydesk_tickets_routed_total")
+        assert found.keys() == expected.keys()
+        assert sum(found.values()) == 1
 
     def test_a_replay_says_nothing_of_time_that_passes(self) -> None:
         registry, metrics, work, out = self.story()
@@ -195,8 +213,9 @@ class TestHandoff:
         state = TransferState(**fields | {"opened_at": self.AT})
         metrics.committed(Changes(transfers={"t1": ("a:b:c", state)}, steps=[accepted, moved]))
         value = registry.get_sample_value
-        told = {"step": "accepted", "cause": "pre_breach", "queue": "night"}
-        assert value("relaydesk_transfer_steps_total", told) == 1
+        assert value("relaydesk_transfer_steps_total", {"step": "accepted", "cause": "pre_breach"}) == 1
+        assert value("relaydesk_transfer_steps_total", {"step": "declined", "cause": "pre_breach"}) == 0
+        assert value("relaydesk_offers_total", {"step": "accepted", "queue": "night"}) == 1
         assert value("relaydesk_owner_changes_total", {"kind": "acknowledged"}) == 1
         seconds = {"queue": "night", "automatic": "false"}
         assert value("relaydesk_transfer_acknowledgement_seconds_sum", seconds) == 240
@@ -208,7 +227,7 @@ def test_intake_counts_versions_and_duplicates_by_source() -> None:
     duplicate = TicketDuplicate(
         ticket="servicenow:main:INC1", decided_for=MONDAY, ticket_version=1, delivery="d", reason="no_change"
     )
-    metrics.look({}, router_desk.agreement())
+    registry.agree(router_desk.agreement())
     metrics.committed(0, on("tickets.normalized", [normalized(), duplicate]), None)
     value = registry.get_sample_value
     assert value("relaydesk_tickets_normalized_total", {"source": "servicenow", "lifecycle": "created"}) == 1

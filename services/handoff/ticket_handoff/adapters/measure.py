@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import product
 from typing import Final, get_args
 
 from sqlalchemy import text
@@ -14,13 +15,25 @@ from ticket_handoff.handlers import Changes
 from ticket_runtime.logs import logger
 from ticket_runtime.metrics import WAITING, Metric, Registry
 
+_OF_OFFERS: Final = ("offered", "accepted", "declined", "expired", "withdrawn")
 STEPS: Final = Metric(
     "counter",
     "relaydesk_transfer_steps_total",
     "steps",
-    "Steps of transfers: requested, offered, accepted, declined, expired, withdrawn, completed; by cause, and by the "
-    "queue that is asked (none: not known yet).",
-    ("step", "cause", "queue"),
+    "Steps of transfers, by the cause of the transfer.",
+    ("step", "cause"),
+    known={
+        "step": ("requested", "offered", "accepted", "declined", "expired", "withdrawn", "completed"),
+        "cause": get_args(Cause),
+    },
+)
+OFFERS: Final = Metric(
+    "counter",
+    "relaydesk_offers_total",
+    "offers",
+    "Offers to who works in a queue, and what became of them: offered, accepted, declined, expired, withdrawn.",
+    ("queue", "step"),
+    agreed=lambda agreement: product(agreement.queues, _OF_OFFERS),
 )
 ACKNOWLEDGED: Final = Metric(
     "histogram",
@@ -86,7 +99,7 @@ OUTBOX: Final = Metric(
 LEDGER: Final = Metric(
     "gauge", "relaydesk_ledger_last_answer_timestamp_seconds", "unix time", "When the database last answered handoff."
 )
-METRICS: Final = [STEPS, ACKNOWLEDGED, UNDELIVERED, OWNERS, OWNED, UNOWNED, OPEN, OLDEST, OUTBOX, LEDGER]
+METRICS: Final = [STEPS, OFFERS, ACKNOWLEDGED, UNDELIVERED, OWNERS, OWNED, UNOWNED, OPEN, OLDEST, OUTBOX, LEDGER]
 
 # Each is answered from an index of what is open, whatever the ledger holds besides.
 _OWNED: Final = text("SELECT kind, count(*) AS tickets FROM ownership WHERE until_at IS NULL GROUP BY kind")
@@ -107,6 +120,7 @@ class HandoffMetrics:
 
     def __init__(self, registry: Registry) -> None:
         self._steps = registry.counter(STEPS)
+        self._offers = registry.counter(OFFERS)
         self._acknowledged = registry.histogram(ACKNOWLEDGED)
         self._undelivered = registry.counter(UNDELIVERED)
         self._owners = registry.counter(OWNERS)
@@ -128,8 +142,10 @@ class HandoffMetrics:
                 continue
             if transfer is None:
                 continue
-            queue = getattr(step, "queue", None) or "none"
-            self._steps.labels(_step_of(step), transfer.cause, queue).inc()
+            name, queue = _step_of(step), getattr(step, "queue", None)
+            self._steps.labels(name, transfer.cause).inc()
+            if queue is not None and name in _OF_OFFERS:
+                self._offers.labels(queue, name).inc()
             if isinstance(step, TransferAccepted):
                 waited = (step.decided_for - transfer.opened_at).total_seconds()
                 self._acknowledged.labels(queue, "true" if step.automatic else "false").observe(max(waited, 0.0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import product
 from typing import Final
 
 from ticket_contracts.agreement import Agreement
@@ -31,6 +32,7 @@ TICKETS: Final = Metric(
     "versions",
     "Versions of tickets, by what happened: created, updated, reopened, ended.",
     ("source", "lifecycle"),
+    agreed=lambda agreement: product(agreement.sources, LIFECYCLES),
 )
 DUPLICATES: Final = Metric(
     "counter",
@@ -38,6 +40,7 @@ DUPLICATES: Final = Metric(
     "messages",
     "Messages that changed nothing: seen before, or all of it known or older.",
     ("source", "reason"),
+    agreed=lambda agreement: product(agreement.sources, REASONS),
 )
 EDGE_METRICS: Final = [REQUESTS]
 METRICS: Final = [TICKETS, DUPLICATES]
@@ -66,7 +69,6 @@ class IntakeMetrics:
     def __init__(self, registry: Registry) -> None:
         self._tickets = registry.counter(TICKETS)
         self._duplicates = registry.counter(DUPLICATES)
-        self._agreement: Agreement | None = None
 
     def committed(self, task: int, decided: Sequence[tuple[str, Event]], present: datetime | None) -> None:
         for _, event in decided:
@@ -77,10 +79,4 @@ class IntakeMetrics:
                 self._duplicates.labels(source, event.reason).inc()
 
     def look(self, tasks: Mapping[int, Work], in_force: Agreement | None) -> None:
-        if in_force is not None and in_force is not self._agreement:
-            self._agreement = in_force
-            for source in in_force.sources:
-                for lifecycle in LIFECYCLES:
-                    self._tickets.labels(source, lifecycle)
-                for reason in REASONS:
-                    self._duplicates.labels(source, reason)
+        """Nothing to look at."""

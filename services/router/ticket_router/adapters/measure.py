@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, get_args
 
 from ticket_contracts.agreement import Agreement
 from ticket_contracts.cloudevents import Event
-from ticket_contracts.routing import TicketRouted
+from ticket_contracts.routing import Purpose, TicketRouted
+from ticket_router.domain.decide import DUTY, PING_PONG, REOPENED, SOURCE_GROUP, TRIAGE
+from ticket_router.domain.policy import GROUP
 from ticket_router.handlers import RouterWork
 from ticket_runtime.metrics import Metric, Registry
 from ticket_runtime.task import Work
+
+
+def _ways(agreement: Agreement) -> Iterator[tuple[str, str]]:
+    """(rule, queue): where each rule can lead, the duty queue at its end included."""
+    routing, groups = agreement.routing, set(agreement.routing.group_queues.values())
+    for rule in routing.rules:
+        named = set(rule.to)
+        yield from ((rule.name, queue) for queue in (named - {GROUP}) | (groups if GROUP in named else set()))
+        yield rule.name, routing.duty_queue
+    yield DUTY, routing.duty_queue
+    for queue, model in agreement.queues.items():
+        if model.owner_role == agreement.intake_duty and model.support_model == "internal":
+            yield TRIAGE, queue
+
+
+def _decisions(agreement: Agreement) -> Iterator[tuple[str, ...]]:
+    """What the protocol decides, too: a group that people chose, a reopened ticket's former queue, the third round."""
+    routing = agreement.routing
+    ways = [(purpose, *way) for way in _ways(agreement) for purpose in get_args(Purpose)]
+    ways += [("transfer", SOURCE_GROUP, queue) for queue in routing.group_queues.values()]
+    ways += [("transfer", REOPENED, queue) for queue in agreement.queues]
+    ways += [
+        (purpose, PING_PONG, queue)
+        for queue in (routing.ping_pong_queue, routing.duty_queue)
+        if routing.ping_pong_queue is not None and queue is not None
+        for purpose in ("transfer", "reroute")
+    ]
+    for purpose, rule, name in ways:
+        queue = agreement.queues[name]
+        yield purpose, str(queue.tier), name, rule, queue.support_model
+
 
 ROUTED: Final = Metric(
     "counter",
@@ -19,6 +52,7 @@ ROUTED: Final = Metric(
     "decisions",
     "Routing decisions: first, transfer (handoff asked) or reroute (the router's own), by the rule that decided.",
     ("purpose", "tier", "queue", "rule", "support_model"),
+    agreed=_decisions,
 )
 ROUTING: Final = Metric(
     "histogram",
