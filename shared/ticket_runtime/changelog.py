@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from ticket_runtime.closing import quietly
 from ticket_runtime.task import Work
 
 
@@ -41,4 +42,4 @@ async def restore(
         progress(1.0)
         return count
     finally:
-        await reader.stop()
+        await quietly(reader.stop)

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -21,6 +20,7 @@ from ticket_contracts import topics
 from ticket_runtime.assignor import RangePartitionAssignor, SingleTaskAssignor
 from ticket_runtime.attempts import Mark, read_mark
 from ticket_runtime.clock import Clock
+from ticket_runtime.closing import quietly
 from ticket_runtime.context import LiveView
 from ticket_runtime.http import Health
 from ticket_runtime.logs import logger
@@ -34,7 +34,6 @@ from ticket_runtime.transactions import TaskProducer
 _POLL_SECONDS = 0.25
 _HURRY_SECONDS = 0.002
 _STUCK_SECONDS = 120.0
-_GIVE_UP_SECONDS = 10.0
 _ASK_SECONDS = 5.0
 
 log = logger(__name__)
@@ -72,11 +71,11 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
         async with contextlib.AsyncExitStack() as stack:
             self._admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.bootstrap)
             await self._admin.start()
-            stack.push_async_callback(_quietly, self._admin.close)
+            stack.push_async_callback(quietly, self._admin.close)
             await self._check_topics()
             self._consumer = self._make_consumer()
             await self._consumer.start()
-            stack.push_async_callback(_quietly, self._consumer.stop)
+            stack.push_async_callback(quietly, self._consumer.stop)
             self._metrics.expect(self._group.inputs)
             helpers = [asyncio.create_task(work()) for work in self._helpers()]
             if self._clock.streaming:
@@ -369,10 +368,3 @@ class Loop(ConsumerRebalanceListener):  # type: ignore[misc]
             if count != wanted:
                 name = needed[topics.changelog(self._group.name)]
                 raise CannotRun(f"{name} has {count} partitions where {wanted} are needed")
-
-
-async def _quietly(close: Callable[[], Any]) -> None:
-    """On the way out: what cannot be closed in time is left to the end of the process."""
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(_GIVE_UP_SECONDS):
-            await close()

@@ -22,6 +22,7 @@ from ticket_contracts import topics
 from ticket_contracts.agreement import parse_published
 from ticket_runtime.agreements import Agreements
 from ticket_runtime.clock import Clock
+from ticket_runtime.closing import quietly
 from ticket_runtime.context import LiveView, TaskContext
 from ticket_runtime.handling import DeadLetterLimit, TooManyDeadLetters
 from ticket_runtime.http import Server, make_app
@@ -270,7 +271,7 @@ async def _reading(
         await reader.seek_to_beginning(partition)
         yield reader, partition, end
     finally:
-        await reader.stop()
+        await quietly(reader.stop)
 
 
 @contextlib.asynccontextmanager

@@ -12,6 +12,7 @@ from ticket_contracts import topics
 from ticket_contracts.cloudevents import CONTENT_TYPE, encode
 from ticket_contracts.time import Progress, TimeStep
 from ticket_runtime.clock import Clock
+from ticket_runtime.closing import quietly
 from ticket_runtime.outputs import Message
 
 _steps = msgspec.json.Decoder(TimeStep)
@@ -37,7 +38,7 @@ async def follow_steps(bootstrap: str, prefix: str, clock: Clock, moved: Callabl
             clock.follow(_steps.decode(record.value))
             moved()
     finally:
-        await reader.stop()
+        await quietly(reader.stop)
 
 
 def ends_of(step: TimeStep, inputs: Mapping[TopicPartition, str]) -> dict[TopicPartition, int]:

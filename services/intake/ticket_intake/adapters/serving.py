@@ -4,7 +4,6 @@ started again: this one stays and says 503, for a tool that gets no answer switc
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 from typing import Final
 
@@ -15,6 +14,7 @@ from aiokafka.errors import KafkaError
 from ticket_contracts import topics
 from ticket_contracts.agreement import parse_published
 from ticket_intake.adapters.edge import Edge
+from ticket_runtime.closing import quietly
 from ticket_runtime.http import Health, make_app
 from ticket_runtime.logs import configure_logs, logger
 from ticket_runtime.metrics import Metrics
@@ -86,6 +86,5 @@ async def _follow(edge: Edge, settings: RuntimeSettings) -> None:
         except (KafkaError, OSError) as error:
             log.warning("no agreement to be read now", reason=f"{type(error).__name__}: {error}")
         finally:
-            with contextlib.suppress(KafkaError, OSError):
-                await reader.stop()
+            await quietly(reader.stop)
         await asyncio.sleep(_PAUSE_SECONDS)
