@@ -57,14 +57,19 @@ def count(log: dict[str, list[Row]], numbers: Iterable[str], since: datetime, un
             counts.opened[number] = rows[0]["contact_type"].lower()
         resolved = _resolved(rows)
         if resolved is not None and resolved >= since:
-            groups = [row["assignment_group"] for row in rows if row["assignment_group"] != "?"]
-            runs = [group for place, group in enumerate(groups) if place == 0 or group != groups[place - 1]]
+            runs = groups(rows)
             counts.changes[number] = max(len(runs) - 1, 0)
             counts.back[number] = len(runs) > len(set(runs))
         judged = _judged(rows, opened, until)
         if judged is not None and judged[0] >= since:
             counts.kept[number] = judged[1]
     return counts
+
+
+def groups(rows: list[Row]) -> list[str]:
+    """Where an incident was, in order; a group that is blank for a while has not changed."""
+    named = [row["assignment_group"] for row in rows if row["assignment_group"] != "?"]
+    return [group for place, group in enumerate(named) if place == 0 or group != named[place - 1]]
 
 
 def _resolved(rows: list[Row]) -> datetime | None:

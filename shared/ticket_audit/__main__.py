@@ -10,7 +10,7 @@ import msgspec
 
 from ticket_audit.history import read_history
 from ticket_audit.invariants import audit
-from ticket_audit.transfers import Transfers, transfers
+from ticket_audit.transfers import TOPICS, Transfers, transfers
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,7 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--transfers",
         action="store_true",
-        help="instead: what each kind of transfer carried, and the tickets that came back to where they had been",
+        help="instead: what each kind of transfer carried, who had no owner, how often the source changed a group, "
+        "and the tickets that came back to where they had been",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
     options = parser.parse_args(arguments)
@@ -33,11 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
             f"{options.directory} is no directory; make one with `make replay FEED=FILE OUT={options.directory}`"
         )
     try:
-        history = read_history(options.directory)
         if options.transfers:
-            _show_transfers(transfers(history), as_json=options.json)
+            _show_transfers(transfers(read_history(options.directory, *TOPICS)), as_json=options.json)
             return 0
-        findings = audit(history)
+        findings = audit(read_history(options.directory))
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
@@ -60,12 +60,23 @@ def _show_transfers(found: Transfers, *, as_json: bool) -> None:
     for cause, kind in found.kinds.items():
         parts = ", ".join(f"{name} {count:,}" for name, count in kind.parts.items() if count)
         print(f"{cause}: {kind.offers:,} offers; with {parts}")
-        print(f"    required: {', '.join(kind.required) or 'nothing'}; lacking one of these: {kind.lacking:,}")
+        asked = ", ".join(
+            f"{name} {count:,}" + (f" ({kind.missing[name]:,} without)" if kind.missing[name] else "")
+            for name, count in kind.required.items()
+        )
+        print(f"    required: {asked or 'nothing'}; lacking one of these: {kind.lacking:,}")
+    print(f"{sum(found.unowned.values()):,.0f} s without an owner, from first to last, over {found.tickets:,} tickets:")
+    for ticket, seconds in found.unowned.items():
+        print(f"    {ticket}: {seconds:,.0f} s")
+    print(
+        f"{found.changes:,} changes of group that the source shows: an event names another group than the ticket's "
+        f"last event that named one; {found.moved:,} of them opened a transfer"
+    )
     print(f"{len(found.exposed):,} offers showed what a contract no longer allows, until they were taken back:")
     for seen in found.exposed:
         print(f"    {seen.ticket}: {seen.queue} saw {', '.join(seen.fields)} from {seen.since} until {seen.until}")
     for what, returns in (("groups", found.groups), ("queues", found.queues)):
-        print(f"{len(returns):,} tickets went A -> B -> A between {what}:")
+        print(f"{len(returns):,} tickets went A -> B -> A between {what}, from the second straight back to the first:")
         for each in returns:
             print(f"    {each.ticket}: {' -> '.join(each.path)}")
 

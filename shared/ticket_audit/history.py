@@ -108,9 +108,16 @@ class History:
 _row = msgspec.json.Decoder(Row)
 
 
-def read_history(directory: Path) -> History:
-    """From the directory of an export. Raises ValueError naming the file and line of what is no row."""
-    return History({path.stem: _rows(path) for path in sorted(directory.glob("*.jsonl"))})
+def read_history(directory: Path, *names: str) -> History:
+    """From the directory of an export. names: of topics, or of families where they end with a dot; all, without any.
+    Raises ValueError naming the file and line of what is no row."""
+    return History(
+        {
+            path.stem: _rows(path)
+            for path in sorted(directory.glob("*.jsonl"))
+            if not names or path.stem in names or path.stem.startswith(tuple(n for n in names if n.endswith(".")))
+        }
+    )
 
 
 def _rows(path: Path) -> Iterator[Row]:

@@ -25,6 +25,7 @@ from relaydesk_local import LocalPostgres
 from sla_monitor.facts.loading import load
 from sla_monitor.review.commands import review
 from sla_monitor.review.period import month_of
+from ticket_audit.__main__ import main as audit_command
 
 ROOT = Path(__file__).parents[2]
 LOG = ROOT.parent / "shared" / "data" / "servicenow_incident_log.csv.gz"
@@ -120,6 +121,13 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Replay:
     return replay(str(LOG), tmp_path_factory.mktemp("log"), "--limit", str(LOG_TICKETS))
 
 
+@pytest.fixture
+def log_export(request: pytest.FixtureRequest) -> Path:
+    """Of the whole log, where somebody has played it."""
+    whole = os.environ.get("RELAYDESK_LOG_EXPORT")
+    return Path(whole) if whole else request.getfixturevalue("log").out
+
+
 def _log_rows() -> dict[str, list[dict[str, str]]]:
     by_number: dict[str, list[dict[str, str]]] = {}
     with gzip.open(LOG, "rt", newline="") as lines:
@@ -193,6 +201,11 @@ def _group_changes(rows: list[dict[str, str]]) -> list[str]:
     return asked
 
 
+def _numbers_in(export: Path) -> set[str]:
+    """The incidents of an export."""
+    return {json.loads(line)["key"].rsplit(":", 1)[1] for line in (export / "tickets.normalized.jsonl").open()}
+
+
 def _instant(text: str) -> datetime:
     return datetime.strptime(text, "%d/%m/%Y %H:%M").replace(tzinfo=UTC)
 
@@ -206,6 +219,29 @@ def test_e2e_log_every_visible_group_change_is_a_transfer(log: Replay) -> None:
     numbers = {row["data"]["number"] for row in log.rows("tickets.keyed")}
     assert {n: requested.get(n, []) for n in numbers} == {n: _group_changes(rows[n]) for n in numbers}
     assert sum(map(len, requested.values())) > 100
+
+
+def test_e2e_log_transfers_are_told_as_the_file_itself_has_them(
+    log_export: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`python -m ticket_audit DIR --transfers`: changes of group and who went A -> B -> A, incident by incident; what
+    each kind of package had to have was in every one; nobody was without an owner."""
+    numbers = _numbers_in(log_export)
+    assert audit_command([str(log_export), "--transfers", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["tickets"], told["unowned"]) == (len(numbers), {})
+    log = incident_log_figures.read(LOG)
+    paths = {number: incident_log_figures.groups(log[number]) for number in numbers}
+    assert told["changes"] == sum(len(path) - 1 for path in paths.values() if path)
+    assert {each["ticket"].rsplit(":", 1)[1]: each["path"] for each in told["groups"]} == {
+        number: path for number, path in paths.items() if any(a == c for a, c in zip(path, path[2:], strict=False))
+    }
+    rows = _log_rows()
+    assert told["moved"] == sum(len(_group_changes(rows[number])) for number in numbers)
+    assert {"first", "source"} <= set(told["kinds"])
+    for cause, kind in told["kinds"].items():
+        assert set(kind["required"].values()) == {kind["offers"]}, f"{cause}: each package had to have the same"
+        assert kind["lacking"] == 0, cause
 
 
 async def test_e2e_log_facts_of_the_worker_are_those_of_the_topics(log: Replay, database_url: str) -> None:
@@ -222,16 +258,15 @@ async def test_e2e_log_facts_of_the_worker_are_those_of_the_topics(log: Replay, 
 
 
 async def test_e2e_log_review_of_march_agrees_with_the_file_itself(
-    log: Replay, database_url: str, tmp_path: Path
+    log_export: Path, database_url: str, tmp_path: Path
 ) -> None:
     """Volume, reassignments, A-B-A and adherence, incident by incident, as `incident_log_figures` counts them."""
-    export = Path(os.environ.get("RELAYDESK_LOG_EXPORT", log.out))  # of the whole log, where somebody has played it
-    numbers = {json.loads(line)["key"].rsplit(":", 1)[1] for line in (export / "tickets.normalized.jsonl").open()}
+    numbers = _numbers_in(log_export)
     told = incident_log_figures.count(
         incident_log_figures.read(LOG), numbers, datetime(2016, 3, 1, tzinfo=UTC), datetime(2016, 4, 1, tzinfo=UTC)
     )
     async with engine_of(database_url) as engine:
-        await load(engine, export)
+        await load(engine, log_export)
         await review(engine, month_of("2016-03"), tmp_path)
     counted: dict[str, dict[str, tuple[str, str]]] = {}
     for row in csv.DictReader((tmp_path / "tickets.csv").open(encoding="utf-8-sig")):
