@@ -47,7 +47,8 @@ class RoutingInputs(msgspec.Struct, frozen=True, kw_only=True):
     overflowing: queues in overflow at that instant (a state with hysteresis). held: queues whose state of overflow had
     changed so lately that it could not change again. oldest, waits: queue -> seconds that its oldest ticket has waited,
     and that a newcomer is expected to wait, where its overflow asks for them.
-    history: queues that had it, oldest first, for ping-pong.
+    history: queues that had it, oldest first, for ping-pong. home: the queue that it overflowed from, when it may go
+    back there.
     """
 
     facts: TicketFacts
@@ -61,6 +62,7 @@ class RoutingInputs(msgspec.Struct, frozen=True, kw_only=True):
     held: list[str] = []
     oldest: dict[str, int] = {}
     waits: dict[str, int] = {}
+    home: str | None = None
 
 
 class TicketRouted(Decision, frozen=True, kw_only=True):

@@ -36,6 +36,7 @@ from ticket_contracts.transfers import (
 )
 from ticket_router.domain.deadlines import deadline
 from ticket_router.domain.decide import Outcome, Request, decide, look_again, routed, unmoved
+from ticket_router.domain.lines import Lines
 from ticket_router.domain.loads import Loads, OverflowState
 from ticket_router.domain.places import NOWHERE, Holding
 from ticket_router.domain.policy import ABSTAINED, Policies, Policy
@@ -50,7 +51,6 @@ _EXITS: Final = b"d:"
 _TAKEN: Final = b"c:"
 _OVERFLOWS_AS_WRITTEN_ONCE: Final = b"1"
 _DAY: Final = 86_400
-_SLACK: Final = 64
 _KEPT_DAYS: Final = 90
 """For what ended before the day of its forgetting was written down."""
 _LATE_DAYS: Final = 1
@@ -113,7 +113,8 @@ class RouterWork:
         self._forget: dict[int, list[str]] = {}  # by day, with lazy deletion: `forget_on` is what counts
         self._views: dict[str, bytes] = {}
         self._due: list[tuple[dt.datetime, str]] = []  # with lazy deletion: a ticket's `look_at` is what counts
-        self._waiting: dict[str, _Line] = {}  # queue -> tickets that wait for room there
+        self._waiting = Lines()  # for room: at the duty queue, or where there is none
+        self._spilled = Lines()  # for the queue that they overflowed from, until somebody accepts them elsewhere
         self._freed: set[str] = set()  # queues that lost load and have not been looked at since
         self.unrouted: dict[str, dt.datetime] = {}
         """Ticket -> when it became known, of those that were not routed yet, in the order of their arrival."""
@@ -150,7 +151,7 @@ class RouterWork:
         before = self._tickets.pop(ticket, None)
         self._ended.pop(ticket, None)
         state = TicketState() if value is None else _state.decode(value)
-        self._wait_for([] if before is None else before.waits_for, ticket, state)
+        self._line_up(ticket, state)
         self.loads.move(ticket, NOWHERE if before is None else before.holding, state.holding)
         if value is None:
             self.unrouted.pop(ticket, None)
@@ -191,7 +192,7 @@ class RouterWork:
         # From here on nothing raises.
         if over:
             self._drop(ticket, out)
-        awaited, waited = state.look_at, state.waits_for
+        awaited = state.look_at
         if state.look_at is not None and state.look_at <= at:
             self._look(ticket, state, out)
         before = state.holding
@@ -215,7 +216,7 @@ class RouterWork:
             state.weight = policy.weight(state.classified.priority)
         self._moved(ticket, before, state.holding, policy, at, out)
         self._decide_if_needed(ticket, state, policy, at, facts if changed else None, out)
-        self._wait_for(waited, ticket, state)
+        self._line_up(ticket, state)
         self._keep(ticket, state, awaited, policy, out)
         self._fill(policy, at, out)
 
@@ -230,7 +231,7 @@ class RouterWork:
         self._ended.pop(ticket, None)
         self.unrouted.pop(ticket, None)
         if half is not None:
-            self._wait_for(half.waits_for, ticket, None)
+            self._line_up(ticket, TicketState())
             self.loads.move(ticket, half.holding, NOWHERE)
         out.store(_TICKET + ticket.encode(), None)
 
@@ -297,6 +298,7 @@ class RouterWork:
                 transfer_id=transfer_id,
                 since=second,
                 group=outcome.agents,
+                overflowed=outcome.overflowed(policy),
             ),
             outcome.look_again_at,
             waits_for,
@@ -348,9 +350,8 @@ class RouterWork:
             state = self._tickets.get(ticket)
             if state is None or state.look_at != at:
                 continue
-            waited = state.waits_for
             self._look(ticket, state, out)
-            self._wait_for(waited, ticket, state)
+            self._line_up(ticket, state)
             self._keep(ticket, state, None, self._policy(at), out)
 
     def next_due(self) -> dt.datetime | None:
@@ -418,13 +419,14 @@ class RouterWork:
             self._arm(state, policy, at)
 
     def _fill(self, policy: Policy, at: dt.datetime, out: Outputs) -> None:
-        """Room that was freed goes to who waits for it, at the duty queue or where there is none: the highest priority,
-        of these the one with the least time left, then the oldest. What people have begun to work on stays."""
+        """Room that was freed goes to who waits for it, at the duty queue or where there is none, then to who
+        overflowed from there: the highest priority, of these the one with the least time left, then the oldest. What
+        people have begun to work on stays."""
         freed, self._freed = self._freed, set()
-        for queue in sorted(freed & self._waiting.keys()):
-            while (ticket := self._next_in_line(queue)) is not None:
+        for queue in self._waiting.among(freed):
+            while (ticket := self._waiting.first(queue, lambda t: self._tickets[t].rests)) is not None:
                 state = self._tickets[ticket]
-                awaited, waited = state.look_at, state.waits_for
+                awaited = state.look_at
                 then = at if state.known_at is None else max(at, state.known_at)
                 if state.at == policy.duty.name:
                     if self._propose(ticket, state, policy, then, "reroute", out) is not None:
@@ -436,8 +438,28 @@ class RouterWork:
                     break
                 else:
                     state.known_at = then
-                self._wait_for(waited, ticket, state)
+                self._line_up(ticket, state)
                 self._keep(ticket, state, awaited, policy, out)
+        for queue in self._spilled.among(freed):
+            self._drain(queue, policy, at, out)
+
+    def _drain(self, queue: str, policy: Policy, at: dt.datetime, out: Outputs) -> None:
+        """The queue overflows no longer: what was offered elsewhere meanwhile, and nobody has accepted yet, comes back
+        while there is room to spare."""
+        for ticket in self._spilled.in_order(queue):
+            state = self._tickets[ticket]
+            awaited = state.look_at
+            then = at if state.known_at is None else max(at, state.known_at)
+            request = state.drain_request(queue, then)
+            outcome = decide(request, policy, self.loads, then)
+            if outcome.stays:
+                if outcome.crowded:
+                    return
+                continue
+            self._publish(ticket, state, policy, then, request, None, out, outcome)
+            state.known_at = then
+            self._line_up(ticket, state)
+            self._keep(ticket, state, awaited, policy, out)
 
     def _has_room(self, queue: str, policy: Policy, at: dt.datetime) -> bool:
         """Whether nobody waits there any more for more than people's time."""
@@ -446,45 +468,10 @@ class RouterWork:
             return False
         return not plan.overflow or not plan.overflows(load, self.loads.measured(plan, int(at.timestamp())))
 
-    def _next_in_line(self, queue: str) -> str | None:
-        """Who waits there first, of those that nobody is about to move."""
-        line = self._waiting.get(queue)
-        if line is None:
-            return None
-        moving: list[_Place] = []
-        found = None
-        while line.heap:
-            place = line.heap[0]
-            if line.places.get(place[-1]) != place:
-                heapq.heappop(line.heap)
-            elif self._tickets[place[-1]].rests:
-                found = place[-1]
-                break
-            else:
-                moving.append(heapq.heappop(line.heap))
-        for place in moving:
-            heapq.heappush(line.heap, place)
-        return found
-
-    def _wait_for(self, before: list[str], ticket: str, state: TicketState | None) -> None:
-        """The ticket no longer waits for `before` but for what its state says, in its place by its urgency."""
-        after = [] if state is None else state.waits_for
-        if not before and not after:
-            return
-        for queue in before:
-            if queue not in after and (line := self._waiting.get(queue)) is not None:
-                line.places.pop(ticket, None)
-                if not line.places:
-                    del self._waiting[queue]
-        for queue in after:
-            assert state is not None
-            line = self._waiting.setdefault(queue, _Line({}, []))
-            place = (*state.urgency, ticket)
-            if line.places.get(ticket) != place:
-                line.places[ticket] = place
-                heapq.heappush(line.heap, place)
-                if len(line.heap) > 2 * len(line.places) + _SLACK:
-                    line.heap[:] = sorted(line.places.values())
+    def _line_up(self, ticket: str, state: TicketState) -> None:
+        """The ticket stands in the lines that its state says, in its place by its urgency."""
+        self._waiting.put(ticket, state.waits_for, state.urgency)
+        self._spilled.put(ticket, state.overflowed, state.urgency)
 
     def _arm(self, state: TicketState, policy: Policy, at: dt.datetime) -> None:
         """Sets when to look at a ticket again where it is, unless that is set and to come."""
@@ -520,6 +507,8 @@ class RouterWork:
         changed = self.loads.settle(queue, policy, at)
         if changed is not None:
             out.store(_OVERFLOW + queue.encode(), _encode(changed))
+            if not changed.on:
+                self._freed.add(queue)
 
     def _count(self, partner: str, day: str, out: Outputs) -> None:
         count, old = self.loads.reserve(partner, day)
@@ -571,20 +560,10 @@ class RouterWork:
             "exits": {queue: list(exits) for queue, exits in self.loads.exits.items()},
             "works": {queue: dict(since) for queue, since in self.loads.waiting.items()},
             "days": dict(self.loads.days),
-            "waiting": {queue: dict(line.places) for queue, line in self._waiting.items()},
+            "waiting": self._waiting.snapshot(),
+            "spilled": self._spilled.snapshot(),
             "next_due": self.next_due(),
         }
-
-
-_Place = tuple[str, float, float, str]
-"""Of a ticket in a line: its urgency, and its id."""
-
-
-class _Line(msgspec.Struct):
-    """Tickets that wait for room in one queue. heap: with lazy deletion, `places` is what counts."""
-
-    places: dict[str, _Place]
-    heap: list[_Place]
 
 
 def _assumed(policy: Policy) -> Classified:

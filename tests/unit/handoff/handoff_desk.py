@@ -375,11 +375,11 @@ class Story:
 
     # -- chapters
 
-    def begun(self) -> Story:
+    def begun(self, queue: str = "desk") -> Story:
         """Seen, classified, sent to the first line and offered there, all at the start."""
         self.seen(0)
         self.judged(0)
-        self.routed(0)
+        self.routed(0, queue)
         self.stated(0)
         return self
 

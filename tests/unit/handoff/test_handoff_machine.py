@@ -148,6 +148,13 @@ class Desk(RuleBasedStateMachine):
         if queue not in (self.pending, self.at):
             self._route(queue, "reroute", None, current=self.pending or self.at, cause=cause)
 
+    @rule(queue=st.sampled_from(["desk", "experts", "night-desk"]))
+    @precondition(lambda self: self.routed_since)
+    def router_drains_back(self, queue: str) -> None:
+        """What is offered, not who has it, is to leave."""
+        if queue not in (self.pending, self.at):
+            self._route(queue, "reroute", None, current=self.at, cause="drained_back")
+
     @rule(queues=st.permutations(["desk", "experts", "night-desk", "other-desk"]))
     def router_hears(self, queues: list[str]) -> None:
         steps = self.steps

@@ -461,6 +461,25 @@ def test_a_proposal_to_leave_a_queue_that_has_it_no_more_is_answered_by_a_withdr
     sound(story)
 
 
+def test_what_would_drain_back_stays_with_who_accepted_it_first() -> None:
+    """The router proposed it before it heard of the acceptance: by whom it would leave, nobody of a queue yet."""
+    story = Story().begun("night-desk")
+    story.accept(2, "nightwatch")
+    story.routed(3, "desk", purpose="reroute", cause="drained_back")
+    withdrawn = story.last(TransferWithdrawn)
+    assert (withdrawn.queue, withdrawn.reason) == ("desk", "Nils has it meanwhile")
+    assert story.owned_by() == ("acknowledged", "night-desk")
+    sound(story)
+
+
+def test_what_drains_back_in_time_is_offered_at_home() -> None:
+    story = Story().begun("night-desk")
+    story.routed(3, "desk", purpose="reroute", cause="drained_back")
+    assert story.last(TransferWithdrawn).reason == "the router sends it to desk instead"
+    assert (story.last(TransferRequested).cause, story.last(TransferOffered).queue) == ("reroute", "desk")
+    sound(story)
+
+
 def test_a_proposal_while_the_router_is_being_asked_waits_for_the_answer() -> None:
     story = Story().owned()
     story.seen(10, changed=["group"], group="Experts")

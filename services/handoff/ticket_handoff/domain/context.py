@@ -40,7 +40,7 @@ _QUESTIONS: Final[dict[Cause, str]] = {
     "queue_closing": "Please go on with this ticket: the queue that had it closes.",
     "overflow": "Please go on with this ticket: the queue that had it has more than it can work on.",
     "owner_left": "Please take this ticket: its owner is gone.",
-    "reroute": "Please take this ticket: what became known of it speaks for you.",
+    "reroute": "Please take this ticket: as things stand now, it belongs with you.",
 }
 
 

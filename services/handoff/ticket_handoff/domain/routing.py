@@ -82,7 +82,9 @@ def _rerouted(
             offers.send_to(course, transfers.request(course, cause, asks=False), destination)
         return
     if owner.kind != "intake_duty" and owner.queue != seen.inputs.current:
-        _turn_down(course, cause, destination, f"it left {seen.inputs.current} for {owner.queue} meanwhile")
+        left = seen.inputs.current
+        reason = f"it left {left} for {owner.queue} meanwhile" if left else f"{owner.owner} has it meanwhile"
+        _turn_down(course, cause, destination, reason)
     else:
         offers.send_to(course, transfers.request(course, cause, asks=False), destination)
 

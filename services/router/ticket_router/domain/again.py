@@ -49,6 +49,7 @@ def request_of(event: TicketRouted) -> Request:
         purpose=event.purpose,
         cause=inputs.cause or "first",
         current=inputs.current,
+        home=inputs.home,
         tried=inputs.tried,
         history=inputs.history,
     )

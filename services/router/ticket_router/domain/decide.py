@@ -16,10 +16,14 @@ REOPENED: Final = "protocol:reopened"
 TRIAGE: Final = "protocol:abstained"
 PING_PONG: Final = "protocol:ping_pong"
 DUTY: Final = "protocol:duty"
+DRAINED: Final = "protocol:drained_back"
 """Rules of the protocol; an agreement's rule cannot have such a name, since its names hold no colon."""
 
 HOURLY: Final = frozenset({"queue_closing", "overflow"})
 """Causes that the hour or the load gives: such a move is no round of a ping-pong."""
+
+DRAINS_BACK: Final = "drained_back"
+"""The cause of a decision that takes back what overflowed and nobody has accepted elsewhere."""
 
 Refusal = Literal[
     "undefined", "disabled", "paused", "tried", "current", "failed", "closed", "closing", "never_flags", "categories",
@@ -34,15 +38,17 @@ _HELD: Final = _CHOSEN | {"closed"}
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked. cause: one of `ticket_contracts.transfers.Cause`; for cause `source`, `facts.group` is the group
-    that people chose. current: the queue it is leaving. tried: queues that did not take it. history: queues that had
-    it, oldest first. holding: the load that is this ticket itself.
+    """What is asked. cause: one of `ticket_contracts.transfers.Cause`, or `DRAINS_BACK`; for cause `source`,
+    `facts.group` is the group that people chose. current: the queue it is leaving. home: the queue that may have it
+    back, for `DRAINS_BACK`. tried: queues that did not take it. history: queues that had it, oldest first. holding: the
+    load that is this ticket itself.
     """
 
     facts: TicketFacts
     purpose: Purpose
     cause: str
     current: str | None = None
+    home: str | None = None
     tried: list[str] = []
     history: list[str] = []
     holding: Holding = NOWHERE
@@ -86,11 +92,23 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         """At the end of the path, or where it waits for room: the queues that would have it if they had room."""
         return [queue for queue, why in self.refusals if why in _NO_ROOM] if self.final or self.waits else []
 
+    def overflowed(self, policy: Policy) -> list[str]:
+        """The queues with an overflow that only lacked room, unless the ticket is at the end of the path."""
+        lacked = [] if self.final else [queue for queue, why in self.refusals if why in _WAITS]
+        return [queue for queue in lacked if policy.queues[queue].overflow and queue != self.queue.name]
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the queue that was weighed last has no room, whatever skills the ticket asks for."""
+        return bool(self.refusals) and self.refusals[-1][1] in ("full", "overflowing")
+
     @property
     def reason(self) -> str:
         """One sentence for people."""
         passed = "".join(f"{queue} {WORDS[why]}, " for queue, why in self.refusals)
         name = self.queue.name
+        if self.rule == DRAINED:
+            return f"{DRAINED}: {name} overflows no longer and takes back what nobody has accepted elsewhere"
         if self.final:
             return f"{self.rule}: {passed}so the duty queue {name} has it"
         where = name if self.agents is None else f"{name} ({self.agents})"
@@ -253,6 +271,10 @@ class _Weighing:
         self.overflowing.append(name)
         return True
 
+    def spares(self, plan: QueuePlan) -> bool:
+        """Whether a queue that takes the ticket stays as far from overflowing as it was when that ended."""
+        return plan.spares(self.loads[plan.name], self._weight, self._desk.measured(plan, self.at))
+
     def _cap(self, plan: QueuePlan) -> Refusal | None:
         contract = plan.contract
         if contract is None:
@@ -310,6 +332,7 @@ def decide(request: Request, policy: Policy, desk: Desk, at: dt.datetime) -> Out
             taken=weighing.taken,
             tried=list(request.tried),
             current=request.current,
+            home=request.home,
             overflowing=weighing.overflowing,
             history=list(request.history),
             cause=request.cause,
@@ -324,6 +347,9 @@ def decide(request: Request, policy: Policy, desk: Desk, at: dt.datetime) -> Out
 def _choose(request: Request, policy: Policy, weighing: _Weighing) -> tuple[str, str, bool, bool]:
     """(queue, rule, final, stays)."""
     facts, current = request.facts, request.current
+    if request.home is not None:
+        back = _drains_back(request, policy, weighing, request.home)
+        return request.home if back else policy.duty.name, DRAINED, False, not back
     if request.cause == "source":
         chosen = policy.group_queues.get(facts.group) if facts.group is not None else None
         if chosen is not None and weighing.takes(chosen, _HELD if policy.people_decide else _CHOSEN):
@@ -366,6 +392,21 @@ def _choose(request: Request, policy: Policy, weighing: _Weighing) -> tuple[str,
     return policy.duty.name, rule, True, policy.duty.name == current
 
 
+def _drains_back(request: Request, policy: Policy, weighing: _Weighing, home: str) -> bool:
+    """Whether the queue that a ticket overflowed from takes it back: it has room to spare, does not close before the
+    ticket would be moved again, and this is no third round."""
+    plan = policy.queues.get(home)
+    if plan is None or _goes_round(request, policy, home) or not weighing.takes(home):
+        return False
+    if plan.lead is not None and plan.next_close(weighing.at) - plan.lead <= weighing.at:
+        weighing.refusals.append((home, "closing"))
+        return False
+    if not weighing.spares(plan):
+        weighing.refusals.append((home, "overflowing"))
+        return False
+    return True
+
+
 def _waiting_place(policy: Policy, weighing: _Weighing, before: str | None) -> str | None:
     """The internal queue to wait at: the first that only overflows, else the first that is full."""
     name, why = weighing.refusals[-1]
@@ -402,15 +443,19 @@ def _but_no_third_round(
         lead is None
         or request.purpose == "first"
         or request.cause in HOURLY
-        or name not in request.history
         or lead.name == name
         or lead.name in (request.current, *request.tried)
-        or returns(request.history) < policy.ping_pong_after
+        or not _goes_round(request, policy, name)
     ):
         return name, rule, False, False
     if weighing.takes(lead.name, _WAITS):
         return lead.name, PING_PONG, False, False
     return policy.duty.name, PING_PONG, True, policy.duty.name == request.current
+
+
+def _goes_round(request: Request, policy: Policy, name: str) -> bool:
+    """Whether the ticket came back as often as agreed, and this queue would be a round more."""
+    return name in request.history and returns(request.history) >= policy.ping_pong_after
 
 
 def unmoved(policy: Policy, old: TicketFacts, new: TicketFacts, where: str, at: dt.datetime) -> bool:

@@ -48,6 +48,10 @@ def explain(request: Request, policy: Policy, desk: Desk, at: dt.datetime) -> Ex
     passed: list[PassedRule] = []
     matched: str | None = None
     candidates: list[Candidate] = []
+    outcome = decide(request, policy, desk, at)
+    if request.home is not None:
+        back = _taken_back(outcome, request, policy, desk, at)
+        return Explanation(passed=[], matched=None, candidates=back, outcome=outcome)
     for rule in agreement.routing.rules:
         part = failed(
             rule.when,
@@ -68,7 +72,20 @@ def explain(request: Request, policy: Policy, desk: Desk, at: dt.datetime) -> Ex
             verdict = "takes it" if why is None else _verdict(why, plan, request, policy, desk, at)
             candidates.append(Candidate(queue, verdict, desk.load(queue), plan.capacity, plan.owner_role))
         break
-    return Explanation(passed=passed, matched=matched, candidates=candidates, outcome=decide(request, policy, desk, at))
+    return Explanation(passed=passed, matched=matched, candidates=candidates, outcome=outcome)
+
+
+def _taken_back(outcome: Outcome, request: Request, policy: Policy, desk: Desk, at: dt.datetime) -> list[Candidate]:
+    """The queue that a ticket overflowed from: no rule is asked whether it goes back there."""
+    plan = policy.queues.get(request.home or "")
+    if plan is None:
+        return []
+    why = next((why for queue, why in outcome.refusals if queue == plan.name), None)
+    if why is not None:
+        verdict = _verdict(why, plan, request, policy, desk, at)
+    else:
+        verdict = "would have it once more" if outcome.stays else "takes it back"
+    return [Candidate(plan.name, verdict, desk.load(plan.name), plan.capacity, plan.owner_role)]
 
 
 def _verdict(why: Refusal, plan: QueuePlan, request: Request, policy: Policy, desk: Desk, at: dt.datetime) -> str:

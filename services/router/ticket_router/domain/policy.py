@@ -200,6 +200,14 @@ class QueuePlan:
                 return True
         return False
 
+    def spares(self, load: int, weight: int, measured: Measured) -> bool:
+        """Whether all its measures are at `below`, and so much more load does not bring one to `above`: what comes back
+        does not make it overflow again."""
+        if self.depth is not None and (load > self.depth.below or load + weight >= self.depth.above):
+            return False
+        times = ((self.oldest, measured.oldest), (self.wait, measured.wait))
+        return all(band is None or value is None or value <= band.below for band, value in times)
+
     def open_seconds(self, start: int, end: int) -> int:
         """Seconds in which somebody works on it, at most: of several calendars the least."""
         return min((hours.elapsed(start, end) for hours in self.hours), default=end - start)

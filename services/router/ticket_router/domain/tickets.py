@@ -20,7 +20,7 @@ from ticket_contracts.transfers import (
     TransferRequested,
     TransferWithdrawn,
 )
-from ticket_router.domain.decide import HOURLY, Request
+from ticket_router.domain.decide import DRAINS_BACK, HOURLY, Request
 from ticket_router.domain.places import NOWHERE, Holding, group_place
 from ticket_router.domain.policy import ABSTAINED
 
@@ -59,7 +59,9 @@ class Classified(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class Reservation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A place that the newest decision holds until somebody acknowledges. transfer_id: None until handoff opens one.
-    since: the unix second of the decision. group: of the queue's agents."""
+    since: the unix second of the decision. group: of the queue's agents. overflowed: queues before it that only lacked
+    room. instead_of: of a ticket that was drained back, the place that it had where it overflowed to: somebody may have
+    accepted it there before handoff heard of this one."""
 
     queue: str
     purpose: Purpose
@@ -67,6 +69,8 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     transfer_id: str | None = None
     since: int = 0
     group: str | None = None
+    overflowed: list[str] = []
+    instead_of: Reservation | None = None
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -95,8 +99,8 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
     only lacked room when it went to the duty queue, or to a queue where it waits; deadline: the unix second by which it
     is to be solved, told then.
     since, group: when it came to where it is, and its place among the queue's agents. weight: how much of a capacity it
-    takes. came_back: it was known before, and forgotten. forget_on: of what ended, or never was a ticket, the day
-    (since 1970, UTC) at whose beginning it is forgotten.
+    takes. drained: it was drained back once. came_back: it was known before, and forgotten. forget_on: of what ended,
+    or never was a ticket, the day (since 1970, UTC) at whose beginning it is forgotten.
     """
 
     ticket_version: int = 0
@@ -121,6 +125,7 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
     since: int = 0
     group: str | None = None
     weight: int = 1
+    drained: bool = False
     came_back: bool = False
     forget_on: int | None = None
 
@@ -222,7 +227,7 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
         if self.ended:
             return
         queue = event.queue
-        arrived = self.pending if self.pending is not None and self.pending.queue == queue else None
+        arrived = self._place_at(queue)
         cause = arrived.cause if arrived is not None else self.transfer.cause if self.transfer is not None else "first"
         if cause not in ("first", "reopened"):
             self.transfers += 1
@@ -235,11 +240,19 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
         if arrived is not None:
             self.group = arrived.group
         self.at = queue
-        if arrived is not None:
+        if arrived is not None and arrived is self.pending:
             self.pending = None
         elif queue != duty_queue:
             self.waits_for = []
         self.transfer = self.ask = None
+
+    def _place_at(self, queue: str) -> Reservation | None:
+        """The reservation that an arrival in this queue makes good."""
+        held = self.pending
+        if held is None or held.queue == queue:
+            return held
+        overtaken = held.instead_of
+        return overtaken if overtaken is not None and overtaken.queue == queue else None
 
     def _end(self) -> None:
         self.at = self.pending = self.ask = self.transfer = self.look_at = self.group = self.deadline = None
@@ -256,6 +269,11 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
     ) -> None:
         """The newest decision: its place is reserved, an older reservation is given up."""
         self.decision += 1
+        if reservation.cause == DRAINS_BACK and self.pending is not None:
+            # Where it overflowed to it never was: its way goes on as if it had come here at first.
+            before = msgspec.structs.replace(self.pending, overflowed=[])
+            reservation = msgspec.structs.replace(reservation, cause=before.cause, instead_of=before)
+            self.drained = True
         self.pending = reservation
         self.look_at = look_again_at
         self.waits_for = waits_for
@@ -269,6 +287,13 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
         return self.at is not None and self.pending is None and self.transfer is None
 
     @property
+    def overflowed(self) -> list[str]:
+        """The queues that may have it back while nobody has accepted it elsewhere: once, and not when people asked for
+        the transfer, whose question would be lost."""
+        held = self.pending
+        return [] if held is None or self.drained or held.purpose == "transfer" else held.overflowed
+
+    @property
     def begun(self) -> bool:
         """Whether somebody has begun to work on it, as far as its status says."""
         return self.normalized is not None and self.normalized.status != "new"
@@ -278,7 +303,6 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
         """Whether it came back without what was known of it: its classification is told again only when it changes."""
         return self.came_back and self.reopened and self.classified is None
 
-    @property
     def urgency(self) -> tuple[str, float, float]:
         """Of tickets that wait for the same room the least goes first: the highest priority, of these the one with the
         least time left to solve it, then the oldest."""
@@ -386,6 +410,19 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
             purpose="reroute",
             cause=cause,
             current=self.where,
+            history=self.history,
+            holding=self.holding,
+        )
+
+    def drain_request(self, home: str, at: dt.datetime) -> Request:
+        """May it go back to the queue that it overflowed from? It leaves whoever owns it, since where it is offered
+        nobody has accepted it: so handoff can tell whether somebody has meanwhile."""
+        return Request(
+            facts=self.facts(at),
+            purpose="reroute",
+            cause=DRAINS_BACK,
+            current=self.at,
+            home=home,
             history=self.history,
             holding=self.holding,
         )
