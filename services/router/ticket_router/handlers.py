@@ -212,6 +212,8 @@ class RouterWork:
                 if state.rests:
                     self._freed.update(state.waits_for)  # room may have come while it was on its way
         state.known_at = at
+        if state.waits_for and state.known and (where := state.where) is not None:
+            state.deadline = deadline(policy, where, state.facts(at), int(at.timestamp()), state.statuses)
         if state.classified is not None:
             state.weight = policy.weight(state.classified.priority)
         self._moved(ticket, before, state.holding, policy, at, out)
@@ -302,7 +304,7 @@ class RouterWork:
             ),
             outcome.look_again_at,
             waits_for,
-            deadline(policy, queue.name, request.facts, second) if waits_for else None,
+            deadline(policy, queue.name, request.facts, second, state.statuses) if waits_for else None,
         )
         versions = (state.ticket_version, state.classification_version)
         decision = routed(

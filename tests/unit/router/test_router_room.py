@@ -10,6 +10,7 @@ import pytest
 
 from ticket_contracts.cloudevents import Event
 from ticket_router.domain.again import differences
+from ticket_router.domain.deadlines import deadline
 from ticket_router.domain.decide import Request, decide
 from ticket_router.domain.explain import explain
 from ticket_router.domain.policy import Policies
@@ -273,6 +274,74 @@ def test_less_time_left_goes_before_older_of_one_priority() -> None:
                    completed(4, later, f"r{round_}", "night-desk", ticket))  # fmt: skip
     assert [name[-1] for name in order] == ["2", "1", "3"]
     assert story.restored().snapshot() == story.work.snapshot()
+
+
+# (what it shows, changes of the clock's policy, status -> minutes since creation, minutes now, minutes of the deadline)
+PAUSES: list[tuple[str, dict[str, Any], list[tuple[int, str]], int, int | None]] = [
+    ("nothing paused", {}, [(0, "new")], 60, 480),
+    ("an hour with the customer", {}, [(0, "new"), (30, "pending_customer"), (90, "open")], 100, 540),
+    ("it pauses: no time is lost", {}, [(0, "new"), (30, "pending_customer")], 100, None),
+    ("it came as a pause", {}, [(5, "pending_customer"), (60, "open")], 100, 540),
+    ("the customer does not pause this clock", {"pause_on": ["on_hold"]}, [(0, "new"), (30, "pending_customer")], 100, 480),
+    ("resolved and reopened: it goes on", {}, [(0, "new"), (60, "resolved"), (180, "open")], 200, 600),
+    ("resolved and reopened: it begins anew", {"on_reopen": "restart"}, [(0, "new"), (60, "resolved"), (180, "open")], 200, 660),
+    ("and what paused before that is over", {"on_reopen": "restart"}, [(0, "new"), (10, "on_hold"), (60, "resolved"), (180, "open")], 200, 660),
+    ("it begins with the work", {"start_on": ["open"]}, [(0, "new"), (60, "open")], 100, 540),
+    ("which has not begun", {"start_on": ["open"]}, [(0, "new")], 100, None),
+    ("a pause at lunch pauses nothing", {"calendar": "noon"}, [(0, "new"), (120, "pending_customer"), (180, "open")], 200, 540),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("shows", "changes", "statuses", "now", "due"), PAUSES, ids=[r[0] for r in PAUSES])
+def test_deadlines_pause_as_the_clock_does(
+    shows: str, changes: dict[str, Any], statuses: list[tuple[int, str]], now: int, due: int | None
+) -> None:
+    """Goal: eight hours. Created at 09:00 UTC; of the day with a lunch 11:00-12:00 is none."""
+    made = policy(
+        calendars={"noon": {"zone": "UTC", "hours": hours(("00:00", "11:00"), ("12:00", "24:00"), days=ALL_DAYS)}},
+        sla={"resolution": changes},
+    )
+    created = int(MONDAY.timestamp())
+    asked = facts(age_seconds=60 * now, status=statuses[-1][1])
+    known = [(created + 60 * minute, status) for minute, status in statuses]
+    found = deadline(made, "desk", asked, created + 60 * now, known)
+    assert found == (None if due is None else created + 60 * due)
+
+
+def test_time_that_a_ticket_paused_does_not_bring_it_forward() -> None:
+    """Three wait at the duty queue for the partner's one place: the oldest was with its customer for six hours, the
+    next still is, the youngest never was."""
+    story = Story(**{**ROUND_THE_CLOCK, "queues": {"night-desk": {"capacity": 1}}})
+    night = utc("2026-03-02T20:00:00")
+    for number in range(4):
+        come(story, number, night + minutes(number))
+    for number in (1, 2):
+        ticket = f"servicenow:main:INC{number}"
+        story.tell(
+            normalized(2, night + minutes(10), ticket, status="pending_customer", created_at=night + minutes(number))
+        )
+    story.tell(
+        normalized(3, night + minutes(370), "servicenow:main:INC1", status="open", created_at=night + minutes(1))
+    )
+    order = []
+    ticket = "servicenow:main:INC0"
+    for round_ in range(3):
+        later = night + minutes(400 + round_)
+        (proposal,) = story.tell(normalized(9, later, ticket, status="closed"))
+        order.append(ticket := proposal.ticket)
+        story.tell(requested(3, later, f"r{round_}", ticket, cause="reroute"),
+                   completed(4, later, f"r{round_}", "night-desk", ticket))  # fmt: skip
+    assert [name[-1] for name in order] == ["3", "1", "2"]
+    assert story.restored().snapshot() == story.work.snapshot()
+
+
+def test_statuses_do_not_grow_without_end() -> None:
+    story = Story(**ROUND_THE_CLOCK)
+    come(story, 1, MONDAY)
+    for version in range(2, 300):
+        status = ("open", "on_hold")[version % 2]
+        story.tell(normalized(version, MONDAY + minutes(version), "servicenow:main:INC1", status=status))
+    assert len(story.work.snapshot()["tickets"]["servicenow:main:INC1"]["statuses"]) == 50
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,31 @@
 """By when a ticket is to be solved, by the agreement alone: what a waiting line and a tried policy are judged by.
 
-The clocks are the SLA monitor's, and so is every warning. This is the same goal counted from the ticket's creation,
-without the pauses that only the monitor follows: never later than the clock's own deadline.
+The clocks are the SLA monitor's, and so is every warning. This is the same goal over the same statuses, for a ticket
+that was in this queue from its beginning.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
+from itertools import pairwise
 
-from business_calendar import ALWAYS_OPEN
+from business_calendar import ALWAYS_OPEN, Calendar
 from ticket_contracts.agreement import Condition, matches
 from ticket_contracts.agreement.calendars import budget
+from ticket_contracts.agreement.model import Policy as ClockPolicy
 from ticket_contracts.routing import TicketFacts
+from ticket_contracts.tickets import ENDED
 from ticket_router.domain.policy import Policy
 
+Statuses = Sequence[tuple[int, str]]
+"""(unix second since when, status), in order."""
 
-def deadline(policy: Policy, queue: str, facts: TicketFacts, at: int) -> int | None:
+
+def deadline(policy: Policy, queue: str, facts: TicketFacts, at: int, statuses: Statuses = ()) -> int | None:
     """The earliest unix second by which a clock of resolution wants the ticket solved, in that queue at that second;
-    None when no such clock runs."""
+    None when no such clock runs, or it pauses: then no time is lost. statuses: of the ticket so far; none are known of
+    a new one."""
     agreement, instant = policy.agreement, dt.datetime.fromtimestamp(at, dt.UTC)
 
     def holds(when: Condition) -> bool:
@@ -28,8 +36,40 @@ def deadline(policy: Policy, queue: str, facts: TicketFacts, at: int) -> int | N
         if rules.clock != "resolution" or not holds(rules.when):
             continue
         goal = next((goal for goal in rules.goals if holds(goal.when)), None)
-        if goal is not None:
-            begun = at - facts.age_seconds
+        begun = _begun(rules, at - facts.age_seconds, statuses)
+        if goal is not None and begun is not None and _counts(rules, facts.status):
             calendar = ALWAYS_OPEN if rules.calendar is None else policy.calendars[rules.calendar]
-            found.append(calendar.add(begun, budget(goal, begun, calendar)))
+            lost = _paused(rules, calendar, begun, statuses)
+            found.append(calendar.add(begun, budget(goal, begun, calendar) + lost))
     return min(found, default=None)
+
+
+def _counts(rules: ClockPolicy, status: str) -> bool:
+    return status not in ENDED and not any(
+        status in named for named in (rules.pause_on, rules.stop_on, rules.cancel_on)
+    )
+
+
+def _begun(rules: ClockPolicy, created: int, statuses: Statuses) -> int | None:
+    """When its clock begins; None: not yet."""
+    begun = created
+    if rules.start_on is not None and statuses:
+        first = next((since for since, status in statuses if status in rules.start_on), None)
+        if first is None:
+            return None
+        begun = max(begun, first)
+    if rules.on_reopen == "restart":
+        stops = {*rules.stop_on, "closed"}
+        for (_, was), (since, now) in pairwise(statuses):
+            if was in stops and now not in stops:
+                begun = max(begun, since)
+    return begun
+
+
+def _paused(rules: ClockPolicy, calendar: Calendar, begun: int, statuses: Statuses) -> int:
+    """Seconds of its calendar in which the clock did not count. What held at first held from the beginning."""
+    return sum(
+        calendar.elapsed(max(since, begun) if number else begun, until)
+        for number, ((since, status), (until, _)) in enumerate(pairwise(statuses))
+        if until > begun and not _counts(rules, status)
+    )

@@ -25,6 +25,8 @@ from ticket_router.domain.places import NOWHERE, Holding, group_place
 from ticket_router.domain.policy import ABSTAINED
 
 _KEPT_HISTORY: Final = 20
+_KEPT_STATUSES: Final = 50
+"""With more of them the oldest is forgotten: what it paused counts as time that was used."""
 _TO_BE_WORKED_ON: Final = frozenset({"new", "open"})
 _DAY: Final = 86_400
 
@@ -97,7 +99,7 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
     it began or was reopened. reopened: the next decision follows a reopening. look_at: when to decide anew without an
     event. history: queues that had it, oldest first, the duty queue and moves by the hour apart. waits_for: queues that
     only lacked room when it went to the duty queue, or to a queue where it waits; deadline: the unix second by which it
-    is to be solved, told then.
+    is to be solved, while it waits so. statuses: (unix second since when, status), in order.
     since, group: when it came to where it is, and its place among the queue's agents. weight: how much of a capacity it
     takes. drained: it was drained back once. came_back: it was known before, and forgotten. forget_on: of what ended,
     or never was a ticket, the day (since 1970, UTC) at whose beginning it is forgotten.
@@ -122,6 +124,7 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
     look_at: Instant | None = None
     waits_for: list[str] = []
     deadline: int | None = None
+    statuses: list[tuple[int, str]] = []
     since: int = 0
     group: str | None = None
     weight: int = 1
@@ -152,6 +155,8 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
             flags=event.flags,
             created_at=event.created_at,
         )
+        if not self.statuses or self.statuses[-1][1] != event.status:
+            self.statuses = [*self.statuses, (_since(event), event.status)][-_KEPT_STATUSES:]
         if event.status in ENDED:
             self._end()
             self.normalized = None  # whatever brings it back brings a whole ticket
@@ -426,6 +431,13 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
             history=self.history,
             holding=self.holding,
         )
+
+
+def _since(event: TicketNormalized) -> int:
+    """When a ticket that changed came to its status, as the SLA monitor takes it: by its tool, and no later than it
+    was heard of."""
+    told = event.updated_at if event.ticket_version == 1 or "updated_at" in event.changed else None
+    return int(min(event.decided_for, told or event.decided_for).timestamp())
 
 
 def _asked_anew(facts: Normalized) -> tuple[object, ...]:
