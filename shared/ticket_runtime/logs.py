@@ -8,11 +8,26 @@ import sys
 
 import structlog
 
-_NOISY = {
-    # One line for each request of a client while a broker is away: the end of the process says it once.
-    "aiokafka": logging.ERROR,
-    "uvicorn": logging.WARNING,
-}
+_NOISY = {"aiokafka": logging.ERROR, "uvicorn": logging.WARNING}
+_SELDOM_SECONDS = 10.0
+
+
+class Seldom(logging.Filter):
+    """Of what a library says again and again from one place, one line in `_SELDOM_SECONDS`: while a broker is away its
+    client would write a hundred in a second."""
+
+    def __init__(self, library: str) -> None:
+        super().__init__(library)
+        self._said: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not super().filter(record):
+            return True  # somebody else's
+        place = record.pathname, record.lineno
+        if record.created - self._said.get(place, 0.0) < _SELDOM_SECONDS:
+            return False
+        self._said[place] = record.created
+        return True
 
 
 def configure_logs(service: str, level: str) -> None:
@@ -47,6 +62,7 @@ def configure_logs(service: str, level: str) -> None:
             ],
         )
     )
+    handler.addFilter(Seldom("aiokafka"))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
