@@ -141,21 +141,21 @@ class LedgerDesk:
         """(topic, event) of all that handoff published, in the order of each ticket's steps."""
         found: list[tuple[str, Event]] = []
         for name in [topics.TRANSFERS, *(t.name for t in wanted() if t.name.startswith(topics.OFFERS))]:
-            found += [(name, _event(record)) for record in await self.kafka.read(name)]
+            found += [(name, event_of(record)) for record in await self.kafka.read(name)]
         return found
 
     async def steps(self) -> dict[str, list[TransferEvent]]:
         """ticket -> its steps, in order."""
         found: dict[str, list[TransferEvent]] = {}
         for record in await self.kafka.read(topics.TRANSFERS):
-            event = _event(record)
+            event = event_of(record)
             assert isinstance(event, TransferEvent)
             found.setdefault(event.ticket, []).append(event)
         return found
 
     async def offers(self, queue: str = "desk") -> dict[str, OfferMade]:
         """ticket -> its newest offer on that queue."""
-        events = [_event(record) for record in await self.kafka.read(topics.offers(queue))]
+        events = [event_of(record) for record in await self.kafka.read(topics.offers(queue))]
         return {event.ticket: event for event in events if isinstance(event, OfferMade)}
 
     async def dead(self, topic: str) -> list[str]:
@@ -166,7 +166,7 @@ class LedgerDesk:
         ]
 
 
-def _event(record: Any) -> Event:
+def event_of(record: Any) -> Event:
     kind = dict(record.headers)["ce_type"].decode()
     event: Event = msgspec.json.decode(record.value, type=BY_TYPE[kind])
     return event
