@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from collections import Counter
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,18 @@ import yaml
 
 from ticket_contracts.agreement import Agreement, Published, digest
 from ticket_contracts.agreement.calendars import compile_calendars
-from ticket_contracts.agreement.coverage import Gap, coverage, gap_spans, gaps_of, home_calendar, whom
+from ticket_contracts.agreement.coverage import (
+    Gap,
+    SpecialGap,
+    coverage,
+    gap_spans,
+    gaps_of,
+    home_calendar,
+    special_gaps,
+    special_of,
+    special_spans,
+    whom,
+)
 from ticket_contracts.agreement.publishing import Refused, publish, read_versions
 from ticket_contracts.agreement.reading import AgreementError, read_agreement
 from ticket_contracts.cloudevents import instant_text, parse_instant
@@ -162,6 +173,7 @@ def _check(options: argparse.Namespace) -> int:
     begin = datetime.combine(options.begin or datetime.now(zone).date(), time(), zone)
     until = begin.replace(year=begin.year + 1) if (begin.month, begin.day) != (2, 29) else begin + timedelta(days=366)
     stretches = coverage(agreement, calendars, begin, until, options.language)
+    special = special_spans(agreement, calendars, begin, until, options.language)
     if options.json:
         _json(
             {
@@ -170,7 +182,13 @@ def _check(options: argparse.Namespace) -> int:
                 "title": agreement.title,
                 **counts,
                 "problems": [],
-                "coverage": {"begin": begin, "until": until, "duty": agreement.duty, "gaps": gap_spans(stretches)},
+                "coverage": {
+                    "begin": begin,
+                    "until": until,
+                    "duty": agreement.duty,
+                    "gaps": gap_spans(stretches),
+                    "special": special,
+                },
             }
         )
     else:
@@ -178,11 +196,13 @@ def _check(options: argparse.Namespace) -> int:
         print(f"version   {digest(agreement)}")
         for name, count in counts.items():
             print(f"{name.replace('_', ' '):<22} {count}")
-        print("\n".join(_coverage(agreement, gaps_of(stretches, zone), begin, until)))
+        print("\n".join(_coverage(agreement, gaps_of(stretches, zone), special_gaps(special, zone), begin, until)))
     return 0
 
 
-def _coverage(agreement: Agreement, gaps: list[Gap], begin: datetime, until: datetime) -> list[str]:
+def _coverage(
+    agreement: Agreement, gaps: list[Gap], special: list[SpecialGap], begin: datetime, until: datetime
+) -> list[str]:
     """What the look at every minute showed."""
     owner = agreement.owners[agreement.duty]
     lines = [
@@ -190,21 +210,32 @@ def _coverage(agreement: Agreement, gaps: list[Gap], begin: datetime, until: dat
         f"Every minute from {begin:%Y-%m-%d} to {until:%Y-%m-%d} ({begin.tzinfo}), holidays and clock changes too:",
         f"each tier and category has an open queue or the {owner.title} ({', '.join(owner.members)}).",
     ]
-    if not gaps:
+    if not gaps and not special:
         return [*lines, f"At no minute is the {owner.title} alone."]
-    lines.append(f"The {owner.title} is alone:")
+    if gaps:
+        lines.append(f"The {owner.title} is alone:")
     for gap in gaps[:_SHOWN_GAPS]:
-        first = gap.first.astimezone(begin.tzinfo)
-        often = f"{gap.times} times from {first:%Y-%m-%d}" if gap.times > 1 else f"{first:%Y-%m-%d}"
-        lines.append(
-            f"  tier {','.join(map(str, gap.tiers)):<7} {_WEEKDAYS[gap.weekday]} {gap.clock:<24} {often:<25} "
-            f"{gap.seconds / 3600:6g} h  "
-            f"{whom(agreement, gap.gaps)}"
-        )
+        tiers = ",".join(map(str, gap.tiers))
+        lines.append(f"  tier {tiers:<7} {_when(gap, begin.tzinfo)}  {whom(agreement, gap.gaps)}")
     if len(gaps) > _SHOWN_GAPS:
         hours = sum(gap.seconds for gap in gaps[_SHOWN_GAPS:]) / 3600
         lines.append(f"  and {len(gaps) - _SHOWN_GAPS} more, {hours:g} h: --json shows all")
+    if special:
+        lines.append(f"The {owner.title} is {'also ' if gaps else ''}alone with special tickets:")
+    lines += [
+        f"  {_when(alone, begin.tzinfo)}  {special_of(alone.rule, alone.traits, alone.example)}"
+        for alone in special[:_SHOWN_GAPS]
+    ]
+    if len(special) > _SHOWN_GAPS:
+        lines.append(f"  and {len(special) - _SHOWN_GAPS} more: --json shows all")
     return lines
+
+
+def _when(gap: Gap | SpecialGap, zone: tzinfo | None) -> str:
+    """When in the week, how often and how long."""
+    first = gap.first.astimezone(zone)
+    often = f"{gap.times} times from {first:%Y-%m-%d}" if gap.times > 1 else f"{first:%Y-%m-%d}"
+    return f"{_WEEKDAYS[gap.weekday]} {gap.clock:<24} {often:<25} {gap.seconds / 3600:6g} h"
 
 
 _SHOWN_GAPS = 24

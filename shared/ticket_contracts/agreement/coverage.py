@@ -1,7 +1,8 @@
 """Who would answer, at every minute of a span: each tier and category by an open queue, or by the duty owner alone.
 
-The question is about hours: on a desk without a ticket. The router, asked the same, names the same queue; a test of its
-holds the two together.
+The question is about hours: on a desk without a ticket. The router, asked the same, names the same queue; tests of its
+hold the two together. `coverage` asks about plain tickets, for the picture of the week; `special_spans` about all
+others that the agreement tells apart.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from itertools import groupby, pairwise
 from typing import Final
 
@@ -17,11 +19,10 @@ import msgspec
 from business_calendar import Calendar
 from ticket_contracts.agreement.conditions import Condition, failed_hour, matches
 from ticket_contracts.agreement.model import Agreement, Category, RoutingRule
+from ticket_contracts.agreement.special import PRIORITIES, TIERS, SpecialTickets, Trait
 from ticket_contracts.agreement.terms import Terms
 from ticket_contracts.routing import TicketFacts
 
-TIERS: Final = (0, 1, 2, 3)
-PRIORITIES: Final = ("P1", "P2", "P3", "P4", "P5")
 _TIMELESS: Final = {"open": None, "closed": None, "closing": None}
 
 
@@ -79,6 +80,57 @@ def coverage(
     return found
 
 
+class SpecialSpan(msgspec.Struct, frozen=True):
+    """A span in which a rule (None: no rule at all) leaves tickets of these traits to the duty owner, though plain ones
+    of their tier, category and priority have somebody. example: attribute -> value of one, of the first such minute;
+    None: none was found in reasonable time, and none ruled out."""
+
+    begin: dt.datetime
+    until: dt.datetime
+    rule: str | None
+    traits: tuple[Trait, ...]
+    example: dict[str, str] | None
+
+
+def special_spans(
+    agreement: Agreement,
+    calendars: Mapping[str, Calendar],
+    begin: dt.datetime,
+    until: dt.datetime,
+    language: str = "en",
+) -> list[SpecialSpan]:
+    """When nobody but the duty owner is there for tickets of some customer, language, site, flag or whatever else the
+    agreement names. Of all such tickets, not of samples. language: of the plain ones, of which `coverage` tells."""
+    asked, special = _Asked(agreement, calendars, language), SpecialTickets(agreement, calendars, language)
+    first, last = int(begin.timestamp()), int(until.timestamp())
+    states: dict[tuple[object, ...], dict[_Special, dict[str, str] | None]] = {}
+    open_: dict[_Special, tuple[int, dict[str, str] | None]] = {}
+    found: list[SpecialSpan] = []
+
+    def close(gap: _Special, at: int) -> None:
+        since, example = open_.pop(gap)
+        found.append(SpecialSpan(_utc(since), _utc(at), *gap, example))
+
+    for at in asked.changes(first, last):
+        state = tuple(asked.state(at))
+        if state not in states:
+            plain = {
+                (tier, category): which.split() for tier in TIERS for category, which in asked.answers(tier, at)[1]
+            }
+            exposed = special.exposed(at, partial(asked.is_open, at=at), plain)
+            states[state] = {(those.rule, those.traits): those.example for those in exposed}
+        for gap in open_.keys() - states[state].keys():
+            close(gap, at)
+        for gap, example in states[state].items():
+            open_.setdefault(gap, (at, example))
+    for gap in list(open_):
+        close(gap, last)
+    return sorted(found, key=lambda span: (span.begin, span.rule or "", [str(trait) for trait in span.traits]))
+
+
+_Special = tuple[str | None, tuple[Trait, ...]]
+"""(rule, traits)."""
+
 Answers = tuple[tuple[tuple[str, int], ...], tuple[tuple[str, str], ...]]
 
 
@@ -130,13 +182,13 @@ class _Asked:
 
     def answers(self, tier: int, at: int) -> Answers:
         """(queue -> tickets that it would get, gaps) at that second."""
-        state = (tier, *self._state(at))
+        state = (tier, *self.state(at))
         known = self._known.get(state)
         if known is None:
             known = self._known[state] = self._answers(tier, at)
         return known
 
-    def _state(self, at: int) -> Iterator[object]:
+    def state(self, at: int) -> Iterator[object]:
         """All of the hour that an answer depends on."""
         for calendar in self._calendars.values():
             yield calendar.is_open(at)
@@ -178,12 +230,16 @@ class _Asked:
         rule = next((rule for rule in rules if self._hour_holds(rule.when, at)), None)
         return None if rule is None else next((name for name in rule.to if self._takes(name, facts, at)), None)
 
+    def is_open(self, name: str, at: int) -> bool:
+        """Whether that queue works at that second."""
+        if not self._agreement.queues[name].enabled or self._paused(name, at):
+            return False
+        return all(self._calendars[hours].is_open(at) for hours in self._hours[name])
+
     def _takes(self, name: str, facts: TicketFacts, at: int) -> bool:
         agreement = self._agreement
         queue = agreement.queues.get(name)
-        if queue is None or not queue.enabled or self._paused(name, at):
-            return False
-        if not all(self._calendars[hours].is_open(at) for hours in self._hours[name]):
+        if queue is None or not self.is_open(name, at):
             return False
         if queue.partner is not None:
             terms = self._terms[queue.partner]
@@ -268,6 +324,51 @@ def gaps_of(stretches: list[Stretch], zone: dt.tzinfo) -> list[Gap]:
         tiers.setdefault(key, []).append(tier)
         found[key] = Gap(tuple(tiers[key]), weekday, clock, len(same), lasted, same[0].begin, gaps)
     return sorted(found.values(), key=lambda gap: (-gap.seconds, gap.first, gap.tiers))
+
+
+class SpecialGap(msgspec.Struct, frozen=True):
+    """Spans of special tickets, as the week has them: as a gap's."""
+
+    weekday: int
+    clock: str
+    times: int
+    seconds: int
+    first: dt.datetime
+    rule: str | None
+    traits: tuple[Trait, ...]
+    example: dict[str, str] | None
+
+
+def special_gaps(spans: Iterable[SpecialSpan], zone: dt.tzinfo) -> list[SpecialGap]:
+    """Those that last longest in all first."""
+    same: dict[tuple[int, str, str | None, tuple[Trait, ...]], list[SpecialSpan]] = {}
+    for span in spans:
+        begin, until = span.begin.astimezone(zone), span.until.astimezone(zone)
+        same.setdefault((begin.weekday(), _clock(begin, until), span.rule, span.traits), []).append(span)
+    found = [
+        SpecialGap(
+            weekday,
+            clock,
+            len(those),
+            sum(int((s.until - s.begin).total_seconds()) for s in those),
+            those[0].begin,
+            rule,
+            traits,
+            those[0].example,
+        )
+        for (weekday, clock, rule, traits), those in same.items()
+    ]
+    return sorted(found, key=lambda gap: (-gap.seconds, gap.first, gap.rule or "", [str(t) for t in gap.traits]))
+
+
+def special_of(rule: str | None, traits: Iterable[Trait], example: Mapping[str, str] | None) -> str:
+    """Whom a rule leaves alone, in few words: what is special of them, and one of them."""
+    said = ", ".join(str(t) for t in traits if not t.plain and t.attribute not in ("tier", "category", "priority"))
+    if example is None:
+        one = "an example was not found, nor that there is none"
+    else:
+        one = "e.g. " + ", ".join(f"{name} {value}" for name, value in example.items())
+    return f"{f'rule {rule}' if rule else 'no rule'}{f', {said}' if said else ''} ({one})"
 
 
 def _clock(begin: dt.datetime, until: dt.datetime) -> str:

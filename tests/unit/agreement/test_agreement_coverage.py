@@ -14,8 +14,9 @@ import pytest
 from ticket_contracts.__main__ import main
 from ticket_contracts.agreement import Agreement
 from ticket_contracts.agreement.calendars import compile_calendars
-from ticket_contracts.agreement.coverage import TIERS, Stretch, coverage, gaps_of
+from ticket_contracts.agreement.coverage import Stretch, coverage, gap_spans, gaps_of, special_spans
 from ticket_contracts.agreement.reading import read_agreement
+from ticket_contracts.agreement.special import TIERS, Trait
 
 _DEFAULT = Path(__file__).parents[3] / "deploy" / "agreements" / "default.yaml"
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -124,3 +125,48 @@ def test_a_pause_and_the_last_half_hour_before_closing_are_cut_out(content: dict
         (f"{s.begin.astimezone(BERLIN):%H:%M}", dict(s.queues).get("desk-lead", 0) > 0, bool(s.gaps)) for s in stretches
     ]
     assert told == [("08:00", False, False), ("10:00", False, True), ("11:00", False, False), ("17:30", True, False)]
+
+
+def test_a_hole_for_one_language_of_one_customer_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By night Acme has a partner of its own, which speaks no German; all others have the helpline."""
+    text = _DEFAULT.read_text()
+    night = "    - {name: first-line-by-night, when: {closed: [office]}, to: [helpline-first-line, on-call]}\n"
+    assert night in text
+    text = text.replace(
+        night,
+        "    - {name: acme-german, when: {customer: [acme], language: [de], closed: [office]}, to: [service-desk]}\n"
+        + night,
+    )
+    file = tmp_path / "desk.yaml"
+    file.write_text(text)
+    agreement = read_agreement(text, "desk.yaml")
+    begin = datetime(2026, 3, 2, tzinfo=BERLIN)
+    calendars = compile_calendars(agreement)
+    week = begin + timedelta(days=7)
+    assert gap_spans(coverage(agreement, calendars, begin, week)) == []
+    spans = special_spans(agreement, calendars, begin, week)
+    assert {span.rule for span in spans} == {"acme-german"}
+    special = [[str(t) for t in span.traits if not t.plain] for span in spans]
+    assert special == [["customer acme", "language de"]] * len(spans)
+    assert sum((s.until - s.begin).total_seconds() for s in spans) == (7 * 24 - 5 * 10) * 3600
+    for span in spans:
+        assert span.example is not None
+        assert (span.example["customer"], span.example["language"]) == ("acme", "de")
+    assert main(["agreement", "check", str(file), "--from", "2026-01-01"]) == 0
+    said = capsys.readouterr().out
+    assert "The Duty manager is alone with special tickets:" in said
+    assert "rule acme-german, customer acme, language de (e.g. tier " in said
+
+
+def test_a_flag_that_a_contract_forbids_is_looked_at_too(content: dict[str, Any]) -> None:
+    """What the helpline may not see has nobody by night, if the on-call engineer is not there."""
+    changed = without_on_call(content)
+    changed["partners"]["helpline"]["never_flags"] = ["security", "patients"]
+    agreement = Agreement.model_validate(changed)
+    begin = datetime(2026, 3, 3, tzinfo=BERLIN)
+    spans = special_spans(agreement, compile_calendars(agreement), begin, begin + timedelta(hours=8))
+    assert {t for span in spans for t in span.traits if not t.plain and t.attribute == "flag"} == {
+        Trait("flag", ("patients",))
+    }
+    patients = [span.rule for span in spans if Trait("flag", ("patients",)) in span.traits]
+    assert patients == ["first-line-by-night"], "automation and the second line inside do not need the partner"

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from ticket_contracts.agreement import Agreement, digest, matches
 from ticket_contracts.agreement.calendars import compile_calendars
-from ticket_contracts.agreement.coverage import PRIORITIES, coverage, new_incident
+from ticket_contracts.agreement.coverage import coverage, new_incident, special_spans
+from ticket_contracts.agreement.special import PRIORITIES, Trait
 from ticket_contracts.routing import TicketFacts
 from ticket_router.domain.again import differences
 from ticket_router.domain.decide import Request, decide, judged_at, routed
@@ -375,3 +376,66 @@ def test_coverage_names_the_queue_that_the_router_would(policy: Policy, instants
                     gaps.add((category, priority))
             assert dict(stretch.queues) == expected
             assert {(c, p) for c, which in stretch.gaps for p in which.split()} == gaps
+
+
+def has(facts: TicketFacts, trait: Trait) -> bool:
+    """Whether a ticket has it, said again in the simplest way."""
+    match trait.attribute:
+        case "vip":
+            return facts.vip is not trait.other
+        case "flag":
+            return (trait.values[0] in facts.flags) is not trait.other
+        case "language":
+            word = facts.language or ""
+            known = set(trait.values)
+            return (word in known or ("-" in word and word.partition("-")[0] + "-…" in known)) is not trait.other
+    return (str(getattr(facts, trait.attribute)) in trait.values) is not trait.other
+
+
+NEW_FACTS = FACTS.map(
+    lambda facts: msgspec.structs.replace(
+        facts,
+        category=facts.category if facts.category in CATEGORIES else "access",
+        flags=[flag for flag in facts.flags if flag != "abstained"],
+        group=None,
+        age_seconds=0,
+        transfers=0,
+        impact="",
+        urgency="",
+    )
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(policies(), st.lists(NEW_FACTS, min_size=1, max_size=8), INSTANTS)
+def test_no_special_ticket_is_left_alone_unsaid_and_none_that_is_said_is_invented(
+    policy: Policy, asked: list[TicketFacts], at: datetime
+) -> None:
+    """The proof of `agreement check` for tickets that are not plain, beside the router's own decisions: whom the duty
+    owner alone would have is told, by its traits and the rule; and the example that is told is one."""
+    agreement = policy.agreement
+    spans = special_spans(agreement, policy.calendars, at, at + timedelta(seconds=1))
+
+    def alone(facts: TicketFacts) -> str | None:
+        outcome = decide(Request(facts=facts, purpose="first", cause="first"), policy, Desk(), at)
+        return outcome.rule if outcome.queue is policy.duty else None
+
+    for facts in asked:
+        plain = new_incident(agreement, facts.category or "", facts.priority, facts.tier, "en")
+        rule = alone(facts)
+        said = [span for span in spans if all(has(facts, trait) for trait in span.traits)]
+        if rule is not None and alone(plain) is None:
+            assert (None if rule == "protocol:duty" else rule) in {span.rule for span in said}
+        if rule is None:
+            assert not [span for span in said if span.rule is None]
+    for span in spans:
+        assert span.example is not None
+        example = dict(span.example)
+        flags = [name.removeprefix("flag ") for name in list(example) if name.startswith("flag ") and example.pop(name)]
+        tier = int(example.pop("tier"))
+        vip = example.pop("vip", "no") == "yes"
+        language = example.pop("language", None)
+        language = None if language is None else language.replace("-…", "-x")
+        facts = TicketFacts(impact="", urgency="", tier=tier, vip=vip, flags=flags, language=language, **example)  # type: ignore[arg-type]
+        assert alone(facts) == (span.rule or "protocol:duty"), span
+        assert alone(new_incident(agreement, facts.category or "", facts.priority, tier, "en")) is None

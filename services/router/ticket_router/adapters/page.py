@@ -11,7 +11,8 @@ from typing import Final, Literal, TypeVar
 import msgspec
 
 from ticket_contracts.agreement import Agreement
-from ticket_contracts.agreement.coverage import TIERS, GapSpan, Stretch, gap_spans, whom
+from ticket_contracts.agreement.coverage import GapSpan, Stretch, gap_spans, whom
+from ticket_contracts.agreement.special import TIERS
 from ticket_contracts.cloudevents import instant_text
 from ticket_router.domain.policy import Policy
 from ticket_router.whatif import Figures, Moved, Run, flows

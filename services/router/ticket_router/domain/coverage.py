@@ -6,7 +6,8 @@ import datetime as dt
 from collections import Counter
 from typing import Final
 
-from ticket_contracts.agreement.coverage import TIERS, Stretch
+from ticket_contracts.agreement.coverage import Stretch
+from ticket_contracts.agreement.special import TIERS
 from ticket_router.domain.policy import Policy
 
 SYMBOLS: Final = {"internal": "I", "partner": "P", "automation": "A"}
