@@ -23,7 +23,7 @@ from ticket_contracts.classification import TicketClassified
 from ticket_contracts.cloudevents import instant_text, parse_instant
 from ticket_contracts.routing import TicketFacts, TicketRouted
 from ticket_contracts.tickets import TicketNormalized
-from ticket_contracts.transfers import TransferRequested
+from ticket_contracts.transfers import TransferAccepted, TransferOffered, TransferRequested
 from ticket_router.adapters.history import Directory, History, Topics, agreement_file, agreements_of, events
 from ticket_router.adapters.page import coverage_page, page, table
 from ticket_router.domain.again import LastSeen, differences, request_of
@@ -32,6 +32,7 @@ from ticket_router.domain.decide import Request
 from ticket_router.domain.explain import Explanation, explain
 from ticket_router.domain.policy import Policies, Policy
 from ticket_router.handlers import INPUTS, RouterWork
+from ticket_router.pace import Pace
 from ticket_router.whatif import Always, Under, figures, flows, in_order, moved, simulate, wishes
 from ticket_runtime.agreements import Agreements
 from ticket_runtime.task import Transient
@@ -221,18 +222,22 @@ def tried(options: argparse.Namespace) -> int:
         tickets = list(events(history, topics.NORMALIZED, TicketNormalized))
         judged = list(events(history, topics.CLASSIFIED, TicketClassified))
         asked = list(events(history, topics.TRANSFERS, TransferRequested)) or wishes(tickets)
+        offered = list(events(history, topics.TRANSFERS, TransferOffered))
+        pace = Pace(tickets, offered, events(history, topics.TRANSFERS, TransferAccepted))
     given = in_order(tickets, judged, asked)
     if not given:
         whence = options.history if options.history is not None else f"the desk at {options.bootstrap}"
         raise ValueError(f"{whence} holds no tickets; name a feed file, or a directory of `make replay FEED=… OUT=DIR`")
-    runs = [("current", simulate(against, given)), ("candidate", simulate(Always(candidate), given))]
+    runs = [("current", simulate(against, given, pace)), ("candidate", simulate(Always(candidate), given, pace))]
     policy = Policies().of(candidate)
     calendar = _calendar(options, policy)
     zone = policy.calendars[calendar].zone if calendar is not None else ZoneInfo("UTC")
     found = [(name, run, figures(run, policy, calendar)) for name, run in runs]
     elsewhere = moved(runs[0][1], runs[1][1])
     if options.page is not None:
-        options.page.write_text(page(f"What if: {candidate.agreement.title}", found, elsewhere, zone), encoding="utf-8")
+        options.page.write_text(
+            page(f"What if: {candidate.agreement.title}", found, elsewhere, zone, pace), encoding="utf-8"
+        )
     if options.json:
         said = {name: of_run for name, _, of_run in found}
         ways = {kind: flows(elsewhere, zone, kind) for kind in ("queue", "tier", "partner")}

@@ -1,13 +1,15 @@
-"""History through an agreement that nobody has signed yet: the router's own task, with people who accept at once.
+"""History through an agreement that nobody has signed yet: the router's own task, and people as fast as they were.
 
-What is taken from history: the tickets' versions, their classifications, and what people asked for (a reassignment in
-the source, an escalation, a return); of a feed that no desk has handled yet, its reassignments. What is simulated:
-every decision, every acceptance, and so the load.
+What is taken from history: the tickets' versions, and so when each is solved and closed; their classifications; what
+people asked for (a reassignment in the source, an escalation, a return); of a feed that no desk has handled yet, its
+reassignments; and how long people took to accept. What is simulated: every decision, every offer and acceptance, and so
+the load.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final, Literal, Protocol
@@ -19,11 +21,13 @@ from ticket_contracts.agreement import Published
 from ticket_contracts.classification import TicketClassified
 from ticket_contracts.cloudevents import Event
 from ticket_contracts.routing import TicketFacts, TicketRouted
-from ticket_contracts.tickets import TicketNormalized
-from ticket_contracts.transfers import TransferCompleted, TransferRequested
+from ticket_contracts.tickets import ENDED, TicketNormalized
+from ticket_contracts.transfers import TransferCompleted, TransferRequested, TransferWithdrawn
 from ticket_router.domain.deadlines import deadline
+from ticket_router.domain.decide import DRAINED
 from ticket_router.domain.policy import Policies, Policy, QueuePlan
 from ticket_router.handlers import RouterWork
+from ticket_router.pace import Pace
 from ticket_runtime.task import Record
 
 PEOPLE: Final = frozenset({"source", "escalation", "return"})
@@ -115,14 +119,26 @@ class _Versions:
         return self.in_force(dt.datetime.max.replace(tzinfo=dt.UTC))
 
 
+class _Offer(msgspec.Struct, frozen=True):
+    transfer: str
+    decision: TicketRouted
+
+
 class _Simulation:
-    def __init__(self, under: Under) -> None:
+    """One run. Handoff's part is played as handoff would: one offer of a ticket at a time, a newer one withdraws it,
+    the end of the path is acknowledged by the desk itself."""
+
+    def __init__(self, under: Under, pace: Pace) -> None:
         self._under = under
+        self._pace = pace
         self._policies = Policies()
         self._work = RouterWork(_Versions(under))
         self._out = _Outputs()
         self._sequences: Counter[str] = Counter()
+        self._accepted: Counter[str] = Counter()
         self._transfers = 0
+        self._offers: dict[str, _Offer] = {}
+        self._due: list[tuple[dt.datetime, int, str, str]] = []  # acceptances: (when, order, ticket, transfer)
         self.steps: list[Step] = []
         self.loads: dict[str, list[tuple[int, int]]] = {}
         self.capacities: dict[str, int | None] = {}
@@ -130,16 +146,33 @@ class _Simulation:
 
     def tell(self, event: Given) -> None:
         at = event.decided_for
-        while (due := self._work.next_due()) is not None and due <= at:
-            self._work.fire(due, self._out)
-            self._accept()
-            self._sample(due)
+        self._until(at)
         if isinstance(event, TransferRequested):
             self._ask(event)
         else:
+            if isinstance(event, TicketNormalized) and event.status in ENDED:
+                self._offers.pop(event.ticket, None)
             self._handle(event)
-        self._accept()
+        self._follow()
         self._sample(at)
+
+    def _until(self, at: dt.datetime) -> None:
+        """All that falls due up to that instant, in its order."""
+        while True:
+            due = self._work.next_due()
+            accepted = self._due[0][0] if self._due else None
+            if due is not None and due <= at and (accepted is None or due <= accepted):
+                self._work.fire(due, self._out)
+                now = due
+            elif accepted is not None and accepted <= at:
+                now, _, ticket, transfer = heapq.heappop(self._due)
+                offer = self._offers.get(ticket)
+                if offer is not None and offer.transfer == transfer:
+                    self._accept(ticket, offer, now)
+            else:
+                return
+            self._follow()
+            self._sample(now)
 
     def _ask(self, event: TransferRequested) -> None:
         """People's wish, from where the ticket is in this run; one that is fulfilled already is none."""
@@ -147,19 +180,43 @@ class _Simulation:
         policy = self._policies.of(self._under.in_force(event.decided_for))
         chosen = policy.group_queues.get(event.target_group) if event.target_group is not None else None
         if where is not None and (event.cause != "source" or chosen != where):
+            self._withdraw(event.ticket, event.decided_for)
             self._handle(msgspec.structs.replace(event, tried=[], attempt=1, sender_queue=where), numbered=True)
 
-    def _accept(self) -> None:
-        """Everybody accepts at once; an acceptance may lead to the next decision."""
+    def _follow(self) -> None:
+        """Handoff's steps after the router's decisions; an acceptance may lead to the next."""
         while self._out.routed:
             decision = self._out.routed.pop(0)
             self._note(decision)
-            transfer = decision.transfer_id
-            if transfer is None:
+            ticket, at = decision.ticket, decision.decided_for
+            if decision.transfer_id is None:
+                self._withdraw(ticket, at)
                 self._transfers += 1
-                transfer = f"t{self._transfers}"
-                self._handle(_opened(decision, transfer), numbered=True)
-            self._handle(_completed(decision, transfer), numbered=True)
+                offer = _Offer(f"t{self._transfers}", decision)
+                self._handle(_opened(decision, offer.transfer), numbered=True)
+            else:
+                offer = _Offer(decision.transfer_id, decision)
+            self._offers[ticket] = offer
+            if decision.final or decision.support_model == "automation":
+                self._accept(ticket, offer, at)
+                continue
+            agreed = self._policies.of(self._under.in_force(at)).agreement.acknowledge_seconds(decision.queue)
+            seconds = self._pace.seconds(ticket, self._accepted[ticket], decision.queue, agreed)
+            if seconds:
+                when = at + dt.timedelta(seconds=seconds)
+                heapq.heappush(self._due, (when, len(self.steps), ticket, offer.transfer))
+            else:
+                self._accept(ticket, offer, at)
+
+    def _accept(self, ticket: str, offer: _Offer, at: dt.datetime) -> None:
+        del self._offers[ticket]
+        self._accepted[ticket] += 1
+        self._handle(_completed(offer.decision, offer.transfer, at), numbered=True)
+
+    def _withdraw(self, ticket: str, at: dt.datetime) -> None:
+        offer = self._offers.pop(ticket, None)
+        if offer is not None:
+            self._handle(_withdrawn(offer.decision, offer.transfer, at), numbered=True)
 
     def _sample(self, at: dt.datetime) -> None:
         now = self._work.loads.loads
@@ -209,9 +266,9 @@ def _at_risk(policy: Policy, plan: QueuePlan, facts: TicketFacts, at: dt.datetim
     return until is not None and (until <= second or plan.open_seconds(second, until) < _LITTLE)
 
 
-def simulate(under: Under, history: Iterable[Given]) -> Run:
+def simulate(under: Under, history: Iterable[Given], pace: Pace) -> Run:
     """All that an agreement makes of this history, which comes in the order of its instants."""
-    simulation = _Simulation(under)
+    simulation = _Simulation(under, pace)
     for event in history:
         simulation.tell(event)
     return Run(
@@ -292,10 +349,10 @@ def _opened(decision: TicketRouted, transfer: str) -> TransferRequested:
     )
 
 
-def _completed(decision: TicketRouted, transfer: str) -> TransferCompleted:
+def _completed(decision: TicketRouted, transfer: str, at: dt.datetime) -> TransferCompleted:
     return TransferCompleted(
         ticket=decision.ticket,
-        decided_for=decision.decided_for,
+        decided_for=at,
         sequence=0,
         agreement_version=decision.agreement_version,
         ticket_version=decision.ticket_version,
@@ -303,6 +360,21 @@ def _completed(decision: TicketRouted, transfer: str) -> TransferCompleted:
         transfer_id=transfer,
         queue=decision.queue,
         owner=decision.owner_role,
+    )
+
+
+def _withdrawn(decision: TicketRouted, transfer: str, at: dt.datetime) -> TransferWithdrawn:
+    return TransferWithdrawn(
+        ticket=decision.ticket,
+        decided_for=at,
+        sequence=0,
+        agreement_version=decision.agreement_version,
+        ticket_version=decision.ticket_version,
+        classification_version=decision.classification_version,
+        transfer_id=transfer,
+        attempt=1,
+        queue=decision.queue,
+        reason="",
     )
 
 
@@ -340,6 +412,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     duty: int
     at_risk: int
     reroutes: int
+    drained_back: int
     transfers: int
     cost: float
     cost_by_partner: dict[str, float]
@@ -378,6 +451,7 @@ def figures(run: Run, policy: Policy, calendar: str | None) -> Figures:
         duty=sum(s.final for s in run.steps),
         at_risk=sum(s.at_risk for s in first),
         reroutes=sum(s.purpose == "reroute" for s in run.steps),
+        drained_back=sum(s.rule == DRAINED for s in run.steps),
         transfers=sum(s.purpose == "transfer" for s in run.steps),
         cost=round(sum(costs.values()), 2),
         cost_by_partner={partner: round(cost, 2) for partner, cost in sorted(costs.items())},

@@ -12,12 +12,16 @@ import msgspec
 import pytest
 
 from ticket_contracts.agreement.coverage import coverage
+from ticket_contracts.transfers import TransferAccepted, TransferOffered
 from ticket_router.adapters.page import _by_day, coverage_page, page, table
 from ticket_router.domain.coverage import picture
-from ticket_router.whatif import Always, Given, Run, figures, flows, in_order, moved, simulate, wishes
+from ticket_router.pace import Pace
+from ticket_router.whatif import Always, Given, Run, figures, flows, in_order, moved, wishes
+from ticket_router.whatif import simulate as simulate_at
 from unit.router.router_desk import (
     ALL_DAYS,
     MONDAY,
+    TICKET,
     agreement,
     classified,
     hours,
@@ -34,6 +38,14 @@ ALWAYS: dict[str, Any] = {
 }
 WITH: dict[str, Any] = {**ALWAYS, "queues": {"desk": {"capacity": 30, "overflow": {"above": 20, "below": 10}}}}
 WITHOUT: dict[str, Any] = {**ALWAYS, "queues": {"desk": {"capacity": None, "overflow": None}}}
+
+
+AT_ONCE = Pace([normalized(status="open")])
+"""Somebody began in the second of the creation."""
+
+
+def simulate(under: Always, history: list[Given], pace: Pace = AT_ONCE) -> Run:
+    return simulate_at(under, history, pace)
 
 
 def flood() -> list[Given]:
@@ -77,7 +89,7 @@ def test_the_same_bytes_twice() -> None:
     def whole() -> str:
         runs = [(n, simulate(Always(published(agreement(**c))), flood()), c) for n, c in (("a", WITHOUT), ("b", WITH))]
         found = [(name, run, numbers(run, **c)) for name, run, c in runs]
-        return page("Flood", found, moved(runs[0][1], runs[1][1]), BERLIN)
+        return page("Flood", found, moved(runs[0][1], runs[1][1]), BERLIN, AT_ONCE)
 
     once = whole()
     assert whole() == once
@@ -210,7 +222,7 @@ def test_a_page_needs_nothing_but_a_browser_and_shows_hostile_names_as_text() ->
     current, candidate = both()
     elsewhere = [msgspec.structs.replace(m, ticket=evil) for m in moved(current, candidate)]
     found = [("current", current, numbers(current, **WITHOUT)), ("candidate", candidate, numbers(candidate, **WITH))]
-    shown = page(evil, found, elsewhere, BERLIN)
+    shown = page(evil, found, elsewhere, BERLIN, AT_ONCE)
     assert "<script" not in shown
     assert "&lt;script&gt;alert(1)" in shown
     assert not re.findall(r"(?:src|href)=\"(?!#)", shown.replace('xlink:href="#', "")), "nothing is fetched"
@@ -228,3 +240,121 @@ def test_the_week_as_a_page_shows_the_hour_that_is_not_there() -> None:
     spans = [span for stretch in stretches if stretch.tier == 1 for span in _by_day(stretch, BERLIN)]
     assert sum(until - begins for _, begins, until in spans) == 23
     assert not [span for span in spans if span[1] < 3 and span[2] > 2], "from two to three there is nobody to answer"
+
+
+# -- people
+
+
+def offered(
+    at: datetime, transfer: str, ticket: str = TICKET, queue: str = "desk", attempt: int = 1
+) -> TransferOffered:
+    return TransferOffered(
+        ticket=ticket,
+        decided_for=at,
+        sequence=1,
+        agreement_version="",
+        ticket_version=1,
+        classification_version=1,
+        transfer_id=transfer,
+        attempt=attempt,
+        queue=queue,
+        receiver="Ada",
+        digest="d",
+        acknowledge_seconds=900,
+        decision=1,
+    )
+
+
+def accepted(
+    at: datetime, transfer: str, ticket: str = TICKET, queue: str = "desk", attempt: int = 1, automatic: bool = False
+) -> TransferAccepted:
+    return TransferAccepted(
+        ticket=ticket,
+        decided_for=at,
+        sequence=2,
+        agreement_version="",
+        ticket_version=1,
+        classification_version=1,
+        transfer_id=transfer,
+        attempt=attempt,
+        queue=queue,
+        digest="d",
+        actor="Ada",
+        automatic=automatic,
+    )
+
+
+def seconds(count: int) -> timedelta:
+    return timedelta(seconds=count)
+
+
+def test_people_accept_as_fast_as_their_transfers_tell() -> None:
+    pace = Pace(
+        [normalized(status="open")],
+        [
+            offered(MONDAY, "t1"),
+            offered(MONDAY, "t2", queue="night-desk"),
+            offered(MONDAY, "t2", queue="specialists", attempt=2),
+            offered(MONDAY, "t3", "x:y:2"),
+            offered(MONDAY, "t4", "x:y:3"),
+        ],
+        [
+            accepted(MONDAY + seconds(120), "t1"),
+            accepted(MONDAY + seconds(300), "t2", queue="specialists", attempt=2),
+            accepted(MONDAY + seconds(400), "t3", "x:y:2"),
+            accepted(MONDAY, "t4", "x:y:3", automatic=True),
+        ],
+    )
+    assert (pace.known, pace.from_transfers) == (2, True)
+    assert [pace.seconds(TICKET, nth, "desk", 900) for nth in range(3)] == [120, 300, 300]
+    assert pace.seconds(TICKET, 1, "desk", 200) == 200, "later than agreed nobody accepts: the duty owner has it"
+    assert pace.seconds("x:y:9", 0, "desk", 900) == 120, "as most do there"
+    assert pace.seconds("x:y:9", 0, "lead", 900) == 300, "as most do"
+
+
+def test_of_a_feed_the_first_status_tells_and_of_nothing_the_agreement() -> None:
+    feed = [normalized(), normalized(2, MONDAY + seconds(240), status="open"), normalized(3, MONDAY, status="on_hold")]
+    assert Pace(feed).seconds(TICKET, 0, "desk", 900) == 240
+    assert (Pace([normalized()]).known, Pace([normalized()]).seconds(TICKET, 0, "desk", 900)) == (0, 900)
+
+
+def test_who_gives_a_ticket_away_has_it_until_it_is_accepted() -> None:
+    later = MONDAY + timedelta(hours=1)
+    asks = requested(1, later, "t1", cause="source", asks=True, target_group="Experts")
+    pace = Pace([], [offered(MONDAY, "t")], [accepted(MONDAY + seconds(600), "t")])
+    after = normalized(1, later + timedelta(hours=1), "servicenow:main:INC2")
+    history = in_order([normalized(), after], [classified()], [asks])
+    run = simulate(Always(published(agreement())), history, pace)
+    begun = int(later.timestamp())
+    assert run.loads["desk"] == [(int(MONDAY.timestamp()), 1), (begun + 600, 0)]
+    assert run.loads["specialists"] == [(begun, 1)]
+
+
+def test_what_nobody_has_accepted_drains_back_in_a_run_too() -> None:
+    """One comes every half minute and is closed ten minutes later; where it overflows to people take a quarter of an
+    hour, as agreed."""
+    versions, judged = [], []
+    for number in range(60):
+        at, name = MONDAY + timedelta(seconds=30 * number), f"servicenow:main:INC{number:03}"
+        versions += [normalized(1, at, name), normalized(2, at + timedelta(minutes=10), name, status="closed")]
+        judged.append(classified(1, at, name))
+    history = in_order(versions, judged, [])
+    runs = [simulate(Always(published(agreement(**WITH))), history, pace) for pace in (Pace([]), AT_ONCE)]
+    slow, at_once = (numbers(run, **WITH) for run in runs)
+    assert slow.drained_back > 0
+    assert at_once.drained_back == 0, "there is nothing to take back"
+    back = [step.ticket for step in runs[0].steps if step.rule == "protocol:drained_back"]
+    assert len(set(back)) == len(back)
+    again = simulate(Always(published(agreement(**WITH))), history, Pace([]))
+    assert msgspec.json.encode(again) == msgspec.json.encode(runs[0])
+
+
+def test_the_page_says_how_load_is_simulated() -> None:
+    runs = both()
+    found = [("a", runs[0], numbers(runs[0], **WITHOUT)), ("b", runs[1], numbers(runs[1], **WITH))]
+    for pace, said in (
+        (AT_ONCE, "1 tickets tell it,\nby the first status"),
+        (Pace([]), "is accepted when the agreement says it is due"),
+        (Pace([], [offered(MONDAY, "t")], [accepted(MONDAY, "t")]), "by their transfers"),
+    ):
+        assert said in page("Page", found, moved(*runs), BERLIN, pace)

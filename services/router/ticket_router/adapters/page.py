@@ -15,6 +15,7 @@ from ticket_contracts.agreement.coverage import GapSpan, Stretch, gap_spans, who
 from ticket_contracts.agreement.special import TIERS
 from ticket_contracts.cloudevents import instant_text
 from ticket_router.domain.policy import Policy
+from ticket_router.pace import Pace
 from ticket_router.whatif import Figures, Moved, Run, flows
 
 _K = TypeVar("_K")
@@ -29,6 +30,7 @@ _ROWS: Final[tuple[tuple[str, str], ...]] = (
     ("duty", "decisions that end at the duty owner"),
     ("at_risk", "deadlines with an hour of work or less"),
     ("reroutes", "proposals to move"),
+    ("drained_back", "of these drained back"),
     ("transfers", "transfers people asked for"),
     ("cost", "cost by the price list"),
 )
@@ -88,8 +90,9 @@ class _Tile(msgspec.Struct, frozen=True):
     change: str
 
 
-def page(title: str, runs: list[Found], elsewhere: list[Moved], zone: dt.tzinfo) -> str:
-    """One HTML page; the same runs give the same bytes. runs: the current one first. zone: of the hours shown."""
+def page(title: str, runs: list[Found], elsewhere: list[Moved], zone: dt.tzinfo, pace: Pace) -> str:
+    """One HTML page; the same runs give the same bytes. runs: the current one first. zone: of the hours shown. pace:
+    with which they were simulated."""
     from ticket_router.adapters import charts
 
     (_, _, current), (_, _, candidate) = runs
@@ -117,6 +120,7 @@ def page(title: str, runs: list[Found], elsewhere: list[Moved], zone: dt.tzinfo)
         loads=_loads(runs, zone),
         figures=_compared(current, candidate),
         elsewhere=elsewhere,
+        pace=pace,
         instant=instant_text,
         zone=zone,
     )
