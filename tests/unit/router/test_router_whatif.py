@@ -227,6 +227,8 @@ def test_a_page_needs_nothing_but_a_browser_and_shows_hostile_names_as_text() ->
     assert "&lt;script&gt;alert(1)" in shown
     assert not re.findall(r"(?:src|href)=\"(?!#)", shown.replace('xlink:href="#', "")), "nothing is fetched"
     assert shown.count("<svg") == 6
+    calm = [("a", current, numbers(current, **WITHOUT))] * 2
+    assert page("Calm", calm, [], BERLIN, AT_ONCE).count("<svg") == 4, "no chart of what never happened"
 
 
 def test_the_week_as_a_page_shows_the_hour_that_is_not_there() -> None:

@@ -101,8 +101,9 @@ def page(title: str, runs: list[Found], elsewhere: list[Moved], zone: dt.tzinfo,
         ("first decisions by queue", [(name, f.hours) for name, _, f in runs]),
         ("first decisions by tier", [(name, _titled(f.hours_by_tier)) for name, _, f in runs]),
         ("inside and at partners", [(name, f.hours_by_partner) for name, _, f in runs]),
-        ("overflow", [(name, _overflow(f)) for name, _, f in runs]),
     ]
+    if current.overflow or candidate.overflow:
+        panels.append(("overflow", [(name, _overflow(f)) for name, _, f in runs]))
     return _rendered(
         "whatif.html",
         title=title,
