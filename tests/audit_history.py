@@ -297,6 +297,7 @@ def _transfer(told: Told) -> None:
         digest=sealed,
         acknowledge_by=at(15),
         package=package,
+        revision=1,
     )
     told.tell(topics.offers("first"), made)
     told.tell(

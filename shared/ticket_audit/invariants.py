@@ -20,6 +20,7 @@ from ticket_contracts.routing import TicketDispatched, TicketRouted, TicketView
 from ticket_contracts.sla import ClockEvent
 from ticket_contracts.tickets import ENDED, TicketDuplicate, TicketNormalized
 from ticket_contracts.transfers import (
+    RENEWALS_AT_MOST,
     ContextAdded,
     OfferClosed,
     OfferMade,
@@ -31,6 +32,7 @@ from ticket_contracts.transfers import (
     TransferEvent,
     TransferExpired,
     TransferOffered,
+    TransferRenewed,
     TransferRequested,
     TransferWithdrawn,
 )
@@ -254,12 +256,12 @@ def context(history: History) -> Finding:
     """5. An acknowledgement repeats the digest that was offered; the digest is the package's; required parts are
     there."""
     found = Finding(5, "Context")
-    packages: dict[tuple[str, int], OfferMade] = {}
+    packages: dict[tuple[str, int, int], OfferMade] = {}
     closed: dict[tuple[str, int], int] = defaultdict(int)
     for topic in history.family(topics.OFFERS):
         for entry in history.entries[topic]:
             if isinstance(entry.event, OfferMade):
-                packages[entry.event.transfer_id, entry.event.attempt] = entry.event
+                packages[_package_key(entry.event)] = entry.event
                 actual = hashlib.sha256(_package.decode(entry.data).package).hexdigest()
                 found.expect(
                     actual == entry.event.digest,
@@ -267,8 +269,15 @@ def context(history: History) -> Finding:
                 )
             elif isinstance(entry.event, OfferClosed):
                 closed[entry.event.transfer_id, entry.event.attempt] += 1
+    normalized = history.by_ticket(topics.NORMALIZED)
     for ticket, entries in history.by_ticket(topics.TRANSFERS).items():
+        versions = {
+            entry.event.ticket_version: entry.event
+            for entry in normalized.get(ticket, [])
+            if isinstance(entry.event, TicketNormalized)
+        }
         offered: dict[tuple[str, int], TransferOffered] = {}
+        newest: dict[tuple[str, int], OfferMade | None] = {}
         over: set[tuple[str, int]] = set()
         causes: dict[str, str] = {}
         for entry in entries:
@@ -276,15 +285,25 @@ def context(history: History) -> Finding:
             if isinstance(step, TransferRequested):
                 causes.setdefault(step.transfer_id, step.cause)
             elif isinstance(step, TransferOffered):
-                offered[step.transfer_id, step.attempt] = step
-                _required(found, history, packages.get((step.transfer_id, step.attempt)), step, causes)
+                key = step.transfer_id, step.attempt
+                offered[key] = step
+                newest[key] = packages.get((*key, 1))
+                _required(found, history, newest[key], step, causes)
+            elif isinstance(step, TransferRenewed):
+                key = step.transfer_id, step.attempt
+                found.expect(key in offered and key not in over, f"{ticket}: {key} was renewed while it was not open")
+                before, newest[key] = newest.get(key), packages.get((*key, step.revision))
+                _renewed(found, before, newest[key], step)
             elif isinstance(step, TransferAccepted):
-                offer = offered.get((step.transfer_id, step.attempt))
+                key = step.transfer_id, step.attempt
+                offer = newest.get(key)
                 found.expect(
                     offer is not None and offer.digest == step.digest,
                     f"{ticket}: {step.transfer_id} accepted with a digest that was not offered",
                 )
-                over.add((step.transfer_id, step.attempt))
+                if offer is not None:
+                    _up_to_date(found, offer, versions.get(step.ticket_version), step)
+                over.add(key)
             elif isinstance(step, TransferDeclined | TransferExpired | TransferWithdrawn):
                 over.add((step.transfer_id, step.attempt))
         last = next(reversed(offered), None)
@@ -294,6 +313,40 @@ def context(history: History) -> Finding:
         for key in over & set(offered):
             found.expect(closed[key] == 1, f"{ticket}: offer {key} ended, its receiver was told {closed[key]} times")
     return found
+
+
+def _package_key(offer: OfferMade) -> tuple[str, int, int]:
+    return offer.transfer_id, offer.attempt, max(offer.revision, 1)
+
+
+def _renewed(found: Finding, before: OfferMade | None, now: OfferMade | None, step: TransferRenewed) -> None:
+    """One package takes the place of the one before it: another, and no more time for it."""
+    name = f"{step.ticket}: revision {step.revision} of {step.transfer_id}"
+    if before is None or now is None or now.digest != step.digest:
+        found.expect(False, f"{name} was told otherwise than its receiver got it")
+        return
+    found.expect(before.revision + 1 == now.revision <= 1 + RENEWALS_AT_MOST, f"{name} follows {before.revision}")
+    found.expect(before.digest != now.digest, f"{name} says nothing new")
+    found.expect(
+        (before.queue, before.receiver, before.acknowledge_by) == (now.queue, now.receiver, now.acknowledge_by),
+        f"{name} changed more than the package",
+    )
+
+
+def _up_to_date(found: Finding, offer: OfferMade, seen: TicketNormalized | None, step: TransferAccepted) -> None:
+    """What was acknowledged is what was known by then of what the package shows, unless it was renewed as often as any
+    is."""
+    if offer.revision == 0 or offer.revision > RENEWALS_AT_MOST or seen is None:
+        return
+    view = offer.package.view
+    stale = [
+        field
+        for field in ("title", "text", "comments", "requester", "status", "attachments")
+        if getattr(view, field) is not None and getattr(view, field) != getattr(seen, field)
+    ]
+    found.expect(
+        not stale, f"{step.ticket}: {step.transfer_id} was accepted with an outdated {', '.join(stale)} in its package"
+    )
 
 
 def _has_ended(entries: list[Entry]) -> bool:
@@ -393,6 +446,8 @@ def _allowed(found: Finding, history: History, topic: str, name: str, entry: Ent
         view, version = event.view, event.agreement_version
     elif isinstance(event, OfferMade):
         view, version = event.package.view, history.in_force(event.decided_for) or ""
+    elif isinstance(event, OfferClosed) and event.newer is not None:
+        view, version = event.newer.view, history.in_force(event.decided_for) or ""
     else:
         return
     found.expect(event.queue == name, f"{topic}: {event.ticket} is for queue {event.queue}")

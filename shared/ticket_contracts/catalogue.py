@@ -24,6 +24,7 @@ from ticket_contracts.transfers import (
     TransferDeclined,
     TransferExpired,
     TransferOffered,
+    TransferRenewed,
     TransferRequested,
     TransferWithdrawn,
 )
@@ -35,6 +36,7 @@ EVENTS: dict[str, tuple[type[Event], ...]] = {
     topics.QUEUES: (TicketDispatched,),
     topics.SLA_EVENTS: (ClockEvent,),
     topics.TRANSFERS: (
+        TransferRenewed,
         TransferRequested,
         TransferOffered,
         TransferAccepted,

@@ -6,7 +6,7 @@ goes back to requested (the next attempt), with the queue among `tried`.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
@@ -94,6 +94,25 @@ class TransferOffered(TransferEvent, frozen=True, kw_only=True):
     incomplete: list[str] = []
 
 
+RENEWALS_AT_MOST: Final = 3
+"""How often an open offer's package is renewed. Each time its receiver has to read again, within the time that it had
+from the beginning: without an end, whoever writes without pause would keep it from ever acknowledging. After three the
+offer stands as it is, and who accepts it is given what is newer with the answer."""
+
+
+class TransferRenewed(TransferEvent, frozen=True, kw_only=True):
+    """What the receiver of the open offer sees of the ticket has changed: the same attempt, its clocks untouched, with
+    another package. From here on only `digest` is an acknowledgement. revision: 2 for the first renewal of an offer."""
+
+    TYPE: ClassVar[str] = "relaydesk.transfer.renewed.v1"
+
+    transfer_id: str
+    attempt: int
+    revision: int
+    queue: str
+    digest: str
+
+
 class TransferAccepted(TransferEvent, frozen=True, kw_only=True):
     """The acknowledgement. digest: as repeated by the receiver. automatic: the desk acknowledged for the duty owner, or
     the source's own reassignment counted. reply_id: the reply's, None when automatic."""
@@ -132,7 +151,7 @@ class TransferExpired(TransferEvent, frozen=True, kw_only=True):
 
 
 class TransferWithdrawn(TransferEvent, frozen=True, kw_only=True):
-    """Ended without a receiver: the ticket ended, a newer transfer supersedes this one, or its package lacked a part.
+    """Ended without a receiver: the ticket ended, a newer transfer supersedes this one, or its package lacks a part.
     The sender stays the owner. lacking: the required parts that were empty. exposed: fields that the receiver's
     contract no longer allows, and that stood before it until now: what was read cannot be unread."""
 
@@ -239,7 +258,10 @@ class ContextPackage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OfferMade(Event, frozen=True, kw_only=True):
-    """The package with its digest; topic `offers.<queue>`. Changes as partner topics do: optional fields only."""
+    """The package with its digest; topic `offers.<queue>`. Changes as partner topics do: optional fields only.
+
+    revision: 1 for the first package of an attempt; a higher one takes the place of the package before it, and leaves
+    `acknowledge_by` as it was. 0: written before packages were renewed."""
 
     TYPE: ClassVar[str] = "relaydesk.offer.made.v1"
 
@@ -250,14 +272,16 @@ class OfferMade(Event, frozen=True, kw_only=True):
     digest: str
     acknowledge_by: Instant
     package: ContextPackage
+    revision: int = 0
 
     def identity(self) -> tuple[str | int, ...]:
-        return self.ticket, self.transfer_id, self.attempt
+        first = self.ticket, self.transfer_id, self.attempt
+        return first if self.revision <= 1 else (*first, self.revision)
 
 
 class OfferClosed(Event, frozen=True, kw_only=True):
     """An offer's end as its receiver sees it; topic `offers.<queue>`. outcome: `assigned` to the receiver, or taken
-    back."""
+    back. newer: what became known while an offer that is renewed no more was open, for whom it is assigned to."""
 
     TYPE: ClassVar[str] = "relaydesk.offer.closed.v1"
 
@@ -265,6 +289,7 @@ class OfferClosed(Event, frozen=True, kw_only=True):
     attempt: int
     queue: str
     outcome: Literal["assigned", "declined", "expired", "withdrawn"]
+    newer: ContextPackage | None = None
 
     def identity(self) -> tuple[str | int, ...]:
         return self.ticket, self.transfer_id, self.attempt

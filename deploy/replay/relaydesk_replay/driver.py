@@ -89,6 +89,7 @@ class Driver:
         )
         self._replies: list[tuple[datetime, str, str, Reply]] = []
         self._over: set[tuple[str, int | None]] = set()
+        self._unanswered: dict[tuple[str, int | None], str | None] = {}
         self._ends: dict[str, list[int]] = {}
         self._heard: dict[TopicPartition, int] = {}
         self._step = self._round = self.rounds = 0
@@ -255,15 +256,21 @@ class Driver:
             closed = _closed.decode(value)
             self._over.add((closed.transfer_id, closed.attempt))
         elif kind == _OFFER_TYPE:
-            answer = self._people.answer(_offer.decode(value))
+            offer = _offer.decode(value)
+            if (offer.transfer_id, offer.attempt) in self._unanswered:  # they will have read the newest package
+                self._unanswered[offer.transfer_id, offer.attempt] = offer.digest
+                return
+            answer = self._people.answer(offer)
             if answer is not None:
                 at, principal, reply = answer
+                self._unanswered[reply.transfer_id, reply.attempt] = reply.digest
                 heapq.heappush(self._replies, (at, reply.reply_id, topics.replies(principal), reply))
 
     async def _send_replies(self, instant: datetime) -> int:
         sent = []
         while self._replies and self._replies[0][0] <= instant:
             at, _, topic, reply = heapq.heappop(self._replies)
+            digest = self._unanswered.pop((reply.transfer_id, reply.attempt))
             if (reply.transfer_id, reply.attempt) in self._over:
                 continue  # its receiver has been told that the offer is over, and does not answer it
             assert reply.ticket is not None
@@ -271,7 +278,7 @@ class Driver:
             sent.append(
                 await self._producer.send(
                     self._prefix + topic,
-                    encode(reply),
+                    encode(msgspec.structs.replace(reply, digest=digest)),
                     key=key,
                     partition=_partition(key, self._partitions),
                     timestamp_ms=_milliseconds(at),

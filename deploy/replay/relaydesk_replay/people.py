@@ -42,7 +42,7 @@ class People:
         declines = mood < habit.silent + habit.declines
         reply = Reply(
             transfer_id=offer.transfer_id,
-            reply_id=event_id("replay-reply", self.seed, offer.transfer_id, offer.attempt),
+            reply_id=event_id("replay-reply", self.seed, *offer.identity()[1:]),
             action="decline" if declines else "accept",
             ticket=offer.ticket,
             attempt=offer.attempt,

@@ -126,7 +126,7 @@ class Changes:
     opened: dict[tuple[str, int, int], Interval] = field(default_factory=dict)
     closed: dict[tuple[str, int, int], Closing] = field(default_factory=dict)
     transfers: dict[str, tuple[str, TransferState]] = field(default_factory=dict)
-    packages: list[tuple[str, int, str, str, bytes]] = field(default_factory=list)
+    packages: list[tuple[str, int, int, str, str, bytes]] = field(default_factory=list)
     steps: list[TransferEvent] = field(default_factory=list)
     notices: list[tuple[str, str, datetime, str, bytes]] = field(default_factory=list)
 
@@ -138,8 +138,8 @@ class Changes:
             self.closed[ticket, closing.episode, closing.number] = closing
         for transfer in decision.transfers.values():
             self.transfers[transfer.id] = (ticket, transfer)
-        for transfer_id, attempt, digest, body in decision.packages:
-            self.packages.append((transfer_id, attempt, ticket, digest, body))
+        for transfer_id, attempt, revision, digest, body in decision.packages:
+            self.packages.append((transfer_id, attempt, revision, ticket, digest, body))
         self.steps += [
             event for topic, event in decision.events if topic == topics.TRANSFERS and isinstance(event, TransferEvent)
         ]

@@ -31,6 +31,7 @@ from ticket_contracts.transfers import (
     TransferEvent,
     TransferExpired,
     TransferOffered,
+    TransferRenewed,
     TransferRequested,
     TransferWithdrawn,
 )
@@ -86,7 +87,7 @@ _READERS: Final = {
         TransferExpired,
         TransferWithdrawn,
         TransferCompleted,
-        others=(TransferOffered, TransferAccepted, OwnerChanged, ContextAdded, TicketErased),
+        others=(TransferOffered, TransferRenewed, TransferAccepted, OwnerChanged, ContextAdded, TicketErased),
     ),
 }
 INPUTS: Final = list(_READERS)

@@ -94,6 +94,7 @@ async def test_an_acknowledgement_moves_the_ownership(edge: Edge, store: Store) 
         "owner": offer.receiver,
         "queue": "desk",
         "repeated": False,
+        "newer": None,
     }
     again = await edge.post(offer.transfer_id, "accept", digest=offer.digest, reply_id="r1")
     assert (again.status_code, again.json()["repeated"]) == (200, True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,6 +16,7 @@ from ticket_audit.invariants import audit
 from ticket_contracts import topics
 from ticket_contracts.agreement import Agreement, digest
 from ticket_contracts.classification import TicketClassified
+from ticket_contracts.cloudevents import encode
 from ticket_contracts.routing import TicketDispatched, TicketRouted, TicketView
 from ticket_contracts.sla import ClockEvent
 from ticket_contracts.tickets import TicketNormalized
@@ -24,6 +27,7 @@ from ticket_contracts.transfers import (
     TransferAccepted,
     TransferCompleted,
     TransferOffered,
+    TransferRenewed,
     TransferRequested,
 )
 
@@ -112,6 +116,32 @@ def _narrowed(told: Told) -> None:
     told.add(topics.AGREEMENT, Row(key=version["version"], data=msgspec.Raw(msgspec.json.encode(version))))
 
 
+def _renewed(told: Told, **package: Any) -> None:
+    """The offer is renewed before it is acknowledged, with what its package says then."""
+    row = next(row for row in told.rows[topics.TRANSFERS] if row.ce_type == TransferOffered.TYPE)
+    offered = msgspec.json.decode(row.data, type=TransferOffered)
+    offer = next(row for row in told.rows[topics.offers("first")] if row.ce_type == OfferMade.TYPE)
+    made = msgspec.json.decode(offer.data, type=OfferMade)
+    newer = msgspec.structs.replace(made.package, **package)
+    sealed = hashlib.sha256(encode(newer)).hexdigest()
+    told.tell(topics.offers("first"), msgspec.structs.replace(made, package=newer, digest=sealed, revision=2))
+    step = TransferRenewed(
+        ticket=offered.ticket,
+        decided_for=offered.decided_for,
+        sequence=offered.sequence,
+        agreement_version=offered.agreement_version,
+        ticket_version=1,
+        classification_version=1,
+        transfer_id=offered.transfer_id,
+        attempt=1,
+        revision=2,
+        queue="first",
+        digest=sealed,
+    )
+    told.tell(topics.TRANSFERS, step)
+    told.rows[topics.TRANSFERS].insert(3, told.rows[topics.TRANSFERS].pop())
+
+
 BROKEN: list[tuple[str, int, Callable[[Told], object]]] = [
     ("a message without an end", 1, _lost_message),
     ("a version that no delivery made", 1, lambda t: t.drop(topics.NORMALIZED, TicketNormalized, 1)),
@@ -133,6 +163,9 @@ BROKEN: list[tuple[str, int, Callable[[Told], object]]] = [
     ("another digest acknowledged", 5, lambda t: t.replace(topics.TRANSFERS, TransferAccepted, digest="0" * 64)),
     ("acknowledged, never offered", 5, lambda t: t.drop(topics.TRANSFERS, TransferOffered)),
     ("a digest that is not the package's", 5, lambda t: t.replace(topics.offers("first"), OfferMade, digest="0" * 64)),
+    ("the package before a renewal acknowledged", 5, lambda t: _renewed(t, question="And now?")),
+    ("renewed with nothing new", 5, _renewed),
+    ("an outdated text acknowledged", 5, lambda t: t.replace(topics.NORMALIZED, TicketNormalized, title="It burns")),
     ("an offer that no receiver saw", 5, lambda t: t.drop(topics.offers("first"), OfferMade)),
     ("an offer that never came to an end", 5, _open_offer),
     ("a receiver never told the end", 5, lambda t: t.drop(topics.offers("first"), OfferClosed)),

@@ -29,6 +29,7 @@ from ticket_contracts.transfers import (
     TransferEvent,
     TransferExpired,
     TransferOffered,
+    TransferRenewed,
     TransferRequested,
     TransferWithdrawn,
 )
@@ -124,7 +125,9 @@ def normalized(ticket: str = TICKET, version: int = 1, when: datetime = START, *
         "title": "Laptop does not start",
         "text": "It only blinks.",
         "requester": Requester(name="Rosa", address="rosa@example.com"),
-        "comments": [Comment(id="1", author="Rosa", author_role="customer", visibility="public", at=when, text="Help")],
+        "comments": [
+            Comment(id="1", author="Rosa", author_role="customer", visibility="public", at=START, text="Help")
+        ],
         "url": "https://itsm.example.com/INC1",
         "created_at": START,
     }
@@ -142,7 +145,9 @@ def normalized(ticket: str = TICKET, version: int = 1, when: datetime = START, *
     )
 
 
-def classified(agreement: str, ticket: str = TICKET, version: int = 1, when: datetime = START) -> TicketClassified:
+def classified(
+    agreement: str, ticket: str = TICKET, version: int = 1, when: datetime = START, priority: str = "P1"
+) -> TicketClassified:
     return TicketClassified(
         ticket=ticket,
         decided_for=when,
@@ -154,7 +159,7 @@ def classified(agreement: str, ticket: str = TICKET, version: int = 1, when: dat
         kind="incident",
         impact="high",
         urgency="high",
-        priority="P1",
+        priority=priority,
         tier=1,
         flags=["vip"],
         articles=["KB1"],
@@ -298,8 +303,8 @@ class Story:
         self._version += 1
         return self.publish(topics.NORMALIZED, normalized(self.ticket, self._version, at(minutes), **said))
 
-    def judged(self, minutes: float = 0, version: int = 1) -> list[Event]:
-        return self.publish(topics.CLASSIFIED, classified(self.agreement, self.ticket, version, at(minutes)))
+    def judged(self, minutes: float = 0, version: int = 1, priority: str = "P1") -> list[Event]:
+        return self.publish(topics.CLASSIFIED, classified(self.agreement, self.ticket, version, at(minutes), priority))
 
     def routed(self, minutes: float = 0, queue: str = "desk", **said: Any) -> list[Event]:
         self._decision += 1
@@ -454,6 +459,7 @@ def _faults(events: list[tuple[str, Event]], last_status: str) -> Iterator[str]:
 def _transfer_faults(steps: list[Event]) -> Iterator[str]:
     opened: str | None = None
     attempt, offered = 0, None
+    revision, digest = 0, ""
     accepted: TransferAccepted | None = None
     for step in steps:
         match step:
@@ -468,12 +474,20 @@ def _transfer_faults(steps: list[Event]) -> Iterator[str]:
             case TransferOffered():
                 if (step.transfer_id, step.attempt) != (opened, attempt) or offered is not None:
                     yield f"{step.transfer_id} was offered out of turn"
-                offered = step
+                offered, revision, digest = step, 1, step.digest
+            case TransferRenewed():
+                if offered is None or (step.transfer_id, step.attempt, step.queue) != (opened, attempt, offered.queue):
+                    yield f"{step.transfer_id} was renewed out of turn"
+                elif (step.revision, step.digest) == (revision, digest) or step.revision not in range(2, 5):
+                    yield f"{step.transfer_id} was renewed with nothing new, as {step.revision}"
+                elif step.revision != revision + 1:
+                    yield f"revision {step.revision} of {step.transfer_id} follows {revision}"
+                revision, digest = step.revision, step.digest
             case TransferAccepted():
                 if offered is None or (step.transfer_id, step.attempt, step.digest, step.queue) != (
                     opened,
                     attempt,
-                    offered.digest,
+                    digest,
                     offered.queue,
                 ):
                     yield f"{step.transfer_id} was accepted otherwise than it was offered"
@@ -503,20 +517,25 @@ def _transfer_faults(steps: list[Event]) -> Iterator[str]:
 
 
 def _offer_faults(steps: list[Event], offers: list[Event]) -> Iterator[str]:
-    made = {(o.transfer_id, o.attempt): o for o in offers if isinstance(o, OfferMade)}
+    made = {(o.transfer_id, o.attempt, o.revision): o for o in offers if isinstance(o, OfferMade)}
     closed = [(o.transfer_id, o.attempt) for o in offers if isinstance(o, OfferClosed)]
     for key, offer in made.items():
         if sha256(encode(msgspec.json.decode(encode(offer), type=OfferMade).package)).hexdigest() != offer.digest:
             yield f"the digest of {key} is not its package's"
-    told = {(s.transfer_id, s.attempt): s.digest for s in steps if isinstance(s, TransferOffered)}
-    if told != {key: offer.digest for key, offer in made.items()}:
+    packages = {(s.transfer_id, s.attempt, 1): s.digest for s in steps if isinstance(s, TransferOffered)}
+    packages |= {(s.transfer_id, s.attempt, s.revision): s.digest for s in steps if isinstance(s, TransferRenewed)}
+    if packages != {key: offer.digest for key, offer in made.items()}:
         yield "what was offered is not what its receivers got"
+    for (transfer, attempt, _), offer in made.items():
+        if offer.acknowledge_by != made[transfer, attempt, 1].acknowledge_by:
+            yield f"{transfer} was given more time for attempt {attempt}"
+    told = {(s.transfer_id, s.attempt) for s in steps if isinstance(s, TransferOffered)}
     ended = {
         (s.transfer_id, s.attempt)
         for s in steps
         if isinstance(s, TransferAccepted | TransferDeclined | TransferExpired | TransferWithdrawn)
-    } & set(told)
+    } & told
     if sorted(closed) != sorted(ended):
         yield f"offers that ended: {sorted(ended)}; whose receivers were told: {sorted(closed)}"
-    if len(set(told) - ended) > 1:
+    if len(told - ended) > 1:
         yield "two offers are open"

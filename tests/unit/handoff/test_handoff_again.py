@@ -26,7 +26,7 @@ A = VERSION.version
 
 @pytest.fixture
 def desk() -> InMemoryDesk:
-    """A ticket that was declined, taken, returned, and one that waited long for its first version."""
+    """A ticket that was declined, taken, returned and renewed, and one that waited long for its first version."""
     made = InMemoryDesk(at(0))
     made.add(
         "handoff",
@@ -56,6 +56,8 @@ def desk() -> InMemoryDesk:
     by_http(made, 11, "decline", reason="We have none.")
     made.publish(topics.ROUTED, answer(made, 11, "desk", "first-line", decision=4))
     made.run(at(12))
+    made.publish(topics.NORMALIZED, normalized(version=2, when=at(12.5), text="It smokes!"))  # renews the offer
+    made.run(at(12.5))
     by_http(made, 13, "accept")
     made.run(at(14))
     by_http(made, 15, "return", reason="Where are the others?")

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ticket_contracts import topics
+from ticket_contracts.classification import TicketClassified
 from ticket_contracts.cloudevents import Event
 from ticket_contracts.sla import ClockEvent
 from ticket_contracts.tickets import ENDED, TicketNormalized
 from ticket_contracts.transfers import (
+    RENEWALS_AT_MOST,
     ContextAdded,
     OfferMade,
     OwnerChanged,
@@ -61,7 +63,9 @@ class Desk(RuleBasedStateMachine):
         super().__init__()
         self.minute = 0.0
         self.version = 0
+        self.judgement = 1
         self.status = "open"
+        self.text = "It only blinks."
         self.on_its_way: dict[str, deque[Event]] = {topic: deque() for topic in FACTS}
         self.told: list[tuple[str, Event]] = []
         self.router_heard = self.monitor_heard = 0
@@ -124,9 +128,24 @@ class Desk(RuleBasedStateMachine):
     def it_is_reopened(self) -> None:
         self._update(lifecycle="reopened", status="open")
 
+    @rule(text=st.sampled_from(["It only blinks.", "It smokes!", "It is on fire."]), visible=st.booleans())
+    @precondition(lambda self: self.status not in ENDED)
+    def the_customer_writes(self, text: str, visible: bool) -> None:
+        """What changes is the text, which some contracts show, or what no receiver sees."""
+        self.text = text if visible else self.text
+        self._update(changed=["text"] if visible else [], service="laptops")
+
+    @rule()
+    @precondition(lambda self: self.known)
+    def it_is_judged_anew(self) -> None:
+        self.judgement += 1
+        event = classified(self.agreement, version=self.judgement, when=self.now, priority=f"P{1 + self.judgement % 2}")
+        self.publish(topics.CLASSIFIED, event)
+
     def _update(self, **said: Any) -> None:
         self.version += 1
         self.status = said.setdefault("status", self.status)
+        said.setdefault("text", self.text)
         self.say(normalized(version=self.version, when=self.now, **said))
 
     # -- the router
@@ -403,6 +422,27 @@ class Desk(RuleBasedStateMachine):
     def the_history_is_sound(self) -> None:
         if self.known and self.story.ledger.episode:
             assert faults(self.story.out.emitted, last_status=self.story.ledger.status) == []
+
+    @invariant()
+    def nothing_outdated_waits_for_an_acknowledgement(self) -> None:
+        """Told by what was sent and what its receiver got: the newest text that handoff has read, unless it has been
+        renewed as often as any offer is, or is to be withdrawn."""
+        transfer = self.story.ledger.transfer if self.known else None
+        if transfer is None or transfer.offer is None or (self.narrowed and self.at_the_partner):
+            return
+        offer = self.offers[-1]
+        newest = max((e for _, e in self.told if isinstance(e, TicketNormalized)), key=lambda e: e.ticket_version)
+        judged = max(
+            (e for _, e in self.told if isinstance(e, TicketClassified)), key=lambda e: e.classification_version
+        )
+        shown = offer.package.view
+        if offer.revision <= RENEWALS_AT_MOST:
+            assert shown.text in (None, newest.text)
+            assert shown.priority in (None, judged.priority)
+        before = [made for made in self.offers[:-1] if made.transfer_id == offer.transfer_id]
+        if offer.revision > 1:
+            last = before[-1].package
+            assert (last.view, last.steps, last.links) != (shown, offer.package.steps, offer.package.links)
 
     @invariant()
     def every_ending_is_one_of_the_table(self) -> None:

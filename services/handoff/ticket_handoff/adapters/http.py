@@ -4,10 +4,10 @@ never the body's."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar
 
+import msgspec
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -76,7 +76,8 @@ class AdditionBody(BaseModel):
 
 class Answered(BaseModel):
     """transfer_id: what the reply moved or opened, empty for none. status: of that transfer. owner, queue: of the
-    ticket now. repeated: this reply counted before; nothing changed now."""
+    ticket now. repeated: this reply counted before; nothing changed now. newer: with an offer that was renewed
+    as often as any is, the package as it is since."""
 
     transfer_id: str
     status: str
@@ -84,6 +85,7 @@ class Answered(BaseModel):
     owner: str | None
     queue: str | None
     repeated: bool
+    newer: dict[str, Any] | None = None
 
 
 def install(
@@ -158,7 +160,7 @@ def install(
     async def give(reply: Reply, caller: Caller) -> Answered:
         given = ReplyGiven(reply=reply, principal=caller.principal, actor=caller.actor, at=now())
         try:
-            return Answered(**asdict(await replies().give(given, caller.trace)))
+            return Answered(**msgspec.to_builtins(await replies().give(given, caller.trace)))
         except Refused as refused:
             more = _more(refused)
             if refused.digest is not None and refused.status == "offered":

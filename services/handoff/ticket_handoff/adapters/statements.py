@@ -37,7 +37,14 @@ _COLUMNS: Final[dict[str, dict[str, str]]] = {
         "sender_queue": "text",
         "acknowledge_by": "timestamptz",
     },
-    "packages": {"transfer_id": "text", "attempt": "integer", "ticket": "text", "digest": "text", "body": "bytea"},
+    "packages": {
+        "transfer_id": "text",
+        "attempt": "integer",
+        "revision": "integer",
+        "ticket": "text",
+        "digest": "text",
+        "body": "bytea",
+    },
     "notices": {"ticket": "text", "message": "text", "at": "timestamptz", "type": "text", "said": "bytea"},
     "steps": {
         "ticket": "text",
@@ -229,7 +236,9 @@ TRANSFER: Final = text(
     "SELECT transfer_id, ticket, number, cause, status, attempt, opened_at, ended_at, sender, sender_queue, queue,"
     " receiver, principal, digest, acknowledge_by FROM transfers WHERE transfer_id = :transfer"
 )
-PACKAGES: Final = text("SELECT attempt, digest, body FROM packages WHERE transfer_id = :transfer ORDER BY attempt")
+PACKAGES: Final = text(
+    "SELECT attempt, digest, body FROM packages WHERE transfer_id = :transfer ORDER BY attempt, revision"
+)
 TICKET: Final = text(
     "SELECT t.state, x.normalized, x.classified, x.added FROM tickets t LEFT JOIN texts x ON x.ticket = t.ticket"
     " WHERE t.ticket = :ticket"

@@ -167,10 +167,11 @@ packages = Table(
     metadata,
     Column("transfer_id", Text, nullable=False),
     Column("attempt", Integer, nullable=False),
+    Column("revision", Integer, nullable=False, server_default="1"),
     Column("ticket", Text, nullable=False),
     Column("digest", Text, nullable=False),
     Column("body", LargeBinary),
-    PrimaryKeyConstraint("transfer_id", "attempt", name="packages_pkey"),
+    PrimaryKeyConstraint("transfer_id", "attempt", "revision", name="packages_pkey"),
     Index("packages_ticket", "ticket"),
     comment="every context package that was offered; its body goes when the ticket is erased, its digest stays",
 )

@@ -47,12 +47,14 @@ _QUESTIONS: Final[dict[Cause, str]] = {
 @dataclass(frozen=True, slots=True)
 class Package:
     """body: its canonical JSON. digest: the SHA-256 of that, 64 hex digits: what an acknowledgement repeats. missing:
-    parts that the agreement requires for this cause, and that are empty."""
+    parts that the agreement requires for this cause, and that are empty. substance: SHA-256 of what the receiver sees
+    of the ticket itself, 64 hex digits: without instant, clocks, and how sure of it the desk is."""
 
     content: ContextPackage
     body: bytes
     digest: str
     missing: list[str]
+    substance: str
 
 
 def build(
@@ -98,7 +100,13 @@ def build(
     )
     missing = [part for part in terms.agreement.required_parts(transfer.cause) if not _present(content, part)]
     body = encode(content)
-    return Package(content, body, sha256(body).hexdigest(), missing)
+    return Package(content, body, sha256(body).hexdigest(), missing, sha256(encode(_substance(content))).hexdigest())
+
+
+def _substance(content: ContextPackage) -> list[Any]:
+    """The outcome of the classification is in the view; that the tool touched a ticket changes nothing of it."""
+    view = msgspec.structs.replace(content.view, updated_at=None)
+    return [view, content.steps, content.links, content.articles, content.question]
 
 
 def _present(content: ContextPackage, part: str) -> bool:

@@ -7,17 +7,18 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from ticket_contracts import topics
-from ticket_contracts.transfers import TransferEvent
+from ticket_contracts.transfers import ContextPackage, TransferEvent
 from ticket_handoff.domain.decision import Answer, Decision, TransferState
 from ticket_handoff.domain.ledger import Ledger, Status, Texts, Transfer
 from ticket_handoff.domain.terms import Book, Terms
 
-Step = Literal["offered", "accepted", "declined", "expired", "withdrawn"]
+Step = Literal["offered", "renewed", "accepted", "declined", "expired", "withdrawn"]
 
 TRANSITIONS: Final[dict[tuple[Status, Step], Status]] = {
     ("requested", "offered"): "offered",
     ("requested", "expired"): "requested",
     ("requested", "withdrawn"): "withdrawn",
+    ("offered", "renewed"): "offered",
     ("offered", "accepted"): "completed",
     ("offered", "declined"): "requested",
     ("offered", "expired"): "requested",
@@ -75,10 +76,12 @@ class Course:
         self.ledger.transfer = None
         self.decision.transfers[transfer.id] = _state(transfer, status, self.at)
 
-    def answer(self, transfer: str, status: str, attempt: int, *, repeated: bool = False) -> None:
+    def answer(
+        self, transfer: str, status: str, attempt: int, *, repeated: bool = False, newer: ContextPackage | None = None
+    ) -> None:
         owner = self.ledger.owner
         self.decision.answer = Answer(
-            transfer, status, attempt, owner.owner if owner else None, owner.queue if owner else None, repeated
+            transfer, status, attempt, owner.owner if owner else None, owner.queue if owner else None, repeated, newer
         )
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from ticket_contracts.cloudevents import Event
-from ticket_contracts.transfers import Cause
+from ticket_contracts.transfers import Cause, ContextPackage
 from ticket_handoff.domain.ledger import Ledger, OwnerKind, Status, Texts
 
 
@@ -59,7 +59,7 @@ class TransferState:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a reply is told. transfer_id: what it moved or opened, empty for none. status: of the transfer. repeated: it
-    counted before; nothing changed now."""
+    counted before; nothing changed now. newer: what became known while the accepted offer was renewed no more."""
 
     transfer_id: str
     status: str
@@ -67,12 +67,13 @@ class Answer:
     owner: str | None
     queue: str | None
     repeated: bool = False
+    newer: ContextPackage | None = None
 
 
 @dataclass(slots=True)
 class Decision:
-    """events: (topic, event) in order. opened, closed: intervals, in order of the ticket's life. packages: by transfer
-    and attempt, with their digest."""
+    """events: (topic, event) in order. opened, closed: intervals, in order of the ticket's life. packages: (transfer,
+    attempt, revision, digest, body)."""
 
     ledger: Ledger
     texts: Texts
@@ -80,7 +81,7 @@ class Decision:
     opened: list[Interval] = field(default_factory=list)
     closed: list[Closing] = field(default_factory=list)
     transfers: dict[str, TransferState] = field(default_factory=dict)
-    packages: list[tuple[str, int, str, bytes]] = field(default_factory=list)
+    packages: list[tuple[str, int, int, str, bytes]] = field(default_factory=list)
     answer: Answer | None = None
 
 

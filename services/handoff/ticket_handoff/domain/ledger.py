@@ -42,7 +42,8 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An offer that somebody has before them. principal: whose reply counts. acknowledge_by: when the monitor will say
-    that it expired. version: of the agreement that its package was cut by."""
+    that it expired. version: of the agreement that its package was cut by. substance: what its receiver sees of the
+    ticket there, as `context.Package` has it. revision: counts its packages from 1."""
 
     queue: str
     role: str
@@ -51,6 +52,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     digest: str
     acknowledge_by: Instant | None = None
     version: str | None = None
+    substance: str | None = None
+    revision: int = 1
 
 
 class Transfer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

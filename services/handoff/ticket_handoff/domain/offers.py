@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from ticket_contracts import topics
-from ticket_contracts.transfers import OfferMade, TransferOffered
+from ticket_contracts.transfers import RENEWALS_AT_MOST, ContextPackage, OfferMade, TransferOffered, TransferRenewed
 from ticket_handoff.domain import context, transfers
 from ticket_handoff.domain.course import Course, IllegalStep
-from ticket_handoff.domain.ledger import Destination, Gap, Ledger, Offer, Texts, Transfer
+from ticket_handoff.domain.ledger import Destination, Gap, Ledger, Offer, Transfer
 from ticket_handoff.domain.terms import Book
 
 
@@ -24,8 +24,73 @@ def exposed(ledger: Ledger, book: Book, at: datetime) -> list[str]:
     return [] if before is None or now is None else sorted(before - now)
 
 
-def renew(course: Course, transfer: Transfer, reason: str, exposed: list[str] | None = None) -> Transfer:
-    """An open offer whose package is no longer the one to acknowledge: another transfer takes its place."""
+def renew_if_outdated(course: Course) -> bool:
+    """The open offer gets another package once its receiver would see anything else of the ticket than stands in the
+    one before it; the clocks of offer and transfer go on. Says whether it did."""
+    ledger, transfer = course.ledger, course.ledger.transfer
+    offer, destination = (None, None) if transfer is None else (transfer.offer, transfer.destination)
+    if transfer is None or destination is None or offer is None or offer.substance is None:
+        return False
+    if offer.revision > RENEWALS_AT_MOST or exposed(ledger, course.book, course.at):
+        return False  # it stands as it is; or it is about to be withdrawn
+    package = context.build(ledger, course.decision.texts, transfer, destination, course.terms, course.book, course.at)
+    if package.substance == offer.substance:
+        return False
+    if package.missing:
+        _lacking(course, transfer, package.missing)
+        return False
+    course.check(transfer, "renewed")
+    offer = replace(
+        offer,
+        digest=package.digest,
+        substance=package.substance,
+        version=course.terms.version,
+        revision=offer.revision + 1,
+    )
+    course.keep(replace(transfer, offer=offer))
+    course.emit(
+        TransferRenewed,
+        transfer_id=transfer.id,
+        attempt=transfer.attempt,
+        revision=offer.revision,
+        queue=offer.queue,
+        digest=offer.digest,
+    )
+    _tell(course, transfer, offer, package, offer.acknowledge_by or course.at)
+    return True
+
+
+def newer(course: Course, transfer: Transfer, offer: Offer) -> ContextPackage | None:
+    """What the receiver of an open offer would be offered now, where it is renewed no more and this is something
+    else."""
+    if offer.revision <= RENEWALS_AT_MOST or transfer.destination is None:
+        return None
+    package = context.build(
+        course.ledger, course.decision.texts, transfer, transfer.destination, course.terms, course.book, course.at
+    )
+    return None if package.substance == offer.substance else package.content
+
+
+def _tell(course: Course, transfer: Transfer, offer: Offer, package: context.Package, acknowledge_by: datetime) -> None:
+    """The package goes to its receiver."""
+    made = OfferMade(
+        ticket=course.ledger.ticket,
+        decided_for=course.at,
+        transfer_id=transfer.id,
+        attempt=transfer.attempt,
+        queue=offer.queue,
+        receiver=offer.receiver,
+        digest=package.digest,
+        acknowledge_by=acknowledge_by,
+        package=package.content,
+        revision=offer.revision,
+    )
+    course.decision.events.append((topics.offers(offer.queue), made))
+    course.decision.packages.append((transfer.id, transfer.attempt, offer.revision, package.digest, package.body))
+
+
+def ask_anew(course: Course, transfer: Transfer, reason: str, exposed: list[str]) -> Transfer:
+    """An open offer that its receiver's contract no longer allows: another transfer takes its place."""
     transfers.withdraw(course, reason, exposed=exposed)
     return transfers.request(
         course,
@@ -36,18 +101,6 @@ def renew(course: Course, transfer: Transfer, reason: str, exposed: list[str] | 
         reason=transfer.question,
         tried=transfer.tried,
     )
-
-
-def differs(course: Course, transfer: Transfer, before: Texts) -> bool:
-    """Whether the receiver of the open offer would see anything else than with the texts as they were."""
-    ledger, destination = course.ledger, transfer.destination
-    if destination is None:
-        return False
-    was, now = (
-        context.build(ledger, texts, transfer, destination, course.terms, course.book, course.at).digest
-        for texts in (before, course.decision.texts)
-    )
-    return was != now
 
 
 def send_to(course: Course, transfer: Transfer, destination: Destination) -> None:
@@ -80,14 +133,16 @@ def offer(course: Course, transfer: Transfer) -> None:
     role = destination.role if destination.role in course.terms.agreement.owners else course.terms.agreement.duty
     receiver = course.terms.member(role, course.ledger.ticket, transfer.id, transfer.attempt)
     seconds = course.terms.agreement.acknowledge_seconds(destination.queue)
+    acknowledge_by = course.at + timedelta(seconds=seconds)
     offer = Offer(
         queue=destination.queue,
         role=role,
         receiver=receiver,
         principal=course.terms.principal(destination.queue),
         digest=package.digest,
-        acknowledge_by=course.at + timedelta(seconds=seconds),
+        acknowledge_by=acknowledge_by,
         version=course.terms.version,
+        substance=package.substance,
     )
     course.check(transfer, "offered")
     transfer = replace(transfer, offer=offer)
@@ -103,23 +158,7 @@ def offer(course: Course, transfer: Transfer) -> None:
         decision=destination.decision,
         incomplete=package.missing,
     )
-    course.decision.events.append(
-        (
-            topics.offers(offer.queue),
-            OfferMade(
-                ticket=course.ledger.ticket,
-                decided_for=course.at,
-                transfer_id=transfer.id,
-                attempt=transfer.attempt,
-                queue=offer.queue,
-                receiver=receiver,
-                digest=package.digest,
-                acknowledge_by=course.at + timedelta(seconds=seconds),
-                package=package.content,
-            ),
-        )
-    )
-    course.decision.packages.append((transfer.id, transfer.attempt, package.digest, package.body))
+    _tell(course, transfer, offer, package, acknowledge_by)
     if destination.final:
         transfers.accept(course, transfer, offer, receiver, receiver, kind="automatic")
     elif counts(course, transfer, destination):

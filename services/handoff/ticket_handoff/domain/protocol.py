@@ -80,6 +80,8 @@ def _ticket(course: Course, seen: TicketSeen) -> None:
         transfers.withdraw(course, "people assigned it anew in the source")
         transfers.request(course, "source", asks=True, target_group=seen.group, requested_by=seen.assignee)
     routing.take_waiting(course)
+    course.decide_for(seen.decided_for)
+    offers.renew_if_outdated(course)
 
 
 def _classification(course: Course, seen: ClassificationSeen) -> None:
@@ -88,6 +90,8 @@ def _classification(course: Course, seen: ClassificationSeen) -> None:
         course.decide_for(seen.decided_for)
         course.ledger.classification_version = seen.classification_version
         routing.take_waiting(course)
+        course.decide_for(seen.decided_for)
+        offers.renew_if_outdated(course)
 
 
 def _terms_changed(course: Course, changed: TermsChanged) -> None:
@@ -96,7 +100,7 @@ def _terms_changed(course: Course, changed: TermsChanged) -> None:
     transfer, fields = course.ledger.transfer, offers.exposed(course.ledger, course.book, course.at)
     if transfer is None or transfer.offer is None or not fields:
         return
-    offers.renew(
+    offers.ask_anew(
         course,
         transfer,
         f"the contract of {transfer.offer.principal} no longer allows {', '.join(fields)}: it is offered again "

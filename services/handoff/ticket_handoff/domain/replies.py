@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from ticket_contracts.transfers import Cause, ContextAdded, Reply, TransferDeclined
+from ticket_contracts.transfers import Cause, ContextAdded, ContextPackage, Reply, TransferDeclined
 from ticket_handoff.domain import context, offers, transfers
 from ticket_handoff.domain.course import Course
 from ticket_handoff.domain.decision import Refused
@@ -34,7 +34,7 @@ def reply(course: Course, given: ReplyGiven) -> None:
         course.answer(before.transfer_id, before.status, before.attempt, repeated=True)
         return
     course.decide_for(given.at)
-    transfer = reply.transfer_id
+    transfer, newer = reply.transfer_id, None
     match reply.action:
         case "return":
             attempt, status = _return(course, given)
@@ -44,15 +44,16 @@ def reply(course: Course, given: ReplyGiven) -> None:
         case "add":
             transfer, attempt, status = _add(course, given)
         case _:
-            attempt, status = _acknowledge(course, given)
+            attempt, status, newer = _acknowledge(course, given)
     ledger.replies = {
         **ledger.replies,
         key: Answered(transfer_id=transfer, action=reply.action, attempt=attempt, status=status),
     }
-    course.answer(transfer, status, attempt)
+    course.answer(transfer, status, attempt, newer=newer)
 
 
-def _acknowledge(course: Course, given: ReplyGiven) -> tuple[int, str]:
+def _acknowledge(course: Course, given: ReplyGiven) -> tuple[int, str, ContextPackage | None]:
+    """(attempt, what became of it, what its receiver has not been offered)."""
     reply, transfer = given.reply, course.ledger.transfer
     offer = None if transfer is None or transfer.id != reply.transfer_id else transfer.offer
     if transfer is None or offer is None or offer.principal != given.principal:
@@ -80,10 +81,9 @@ def _acknowledge(course: Course, given: ReplyGiven) -> tuple[int, str]:
             offer.digest,
         )
     if reply.action == "accept":
-        transfers.accept(
-            course, transfer, offer, given.actor or offer.receiver, offer.receiver, reply_id=reply.reply_id
-        )
-        return transfer.attempt, "completed"
+        newer, actor = offers.newer(course, transfer, offer), given.actor or offer.receiver
+        transfers.accept(course, transfer, offer, actor, offer.receiver, reply_id=reply.reply_id, newer=newer)
+        return transfer.attempt, "completed", newer
     reason = (reply.reason or "").strip()
     if not reason:
         raise Refused("invalid", "a decline needs a reason: whoever gets it next reads it", transfer.status)
@@ -100,7 +100,7 @@ def _acknowledge(course: Course, given: ReplyGiven) -> tuple[int, str]:
     )
     transfers.close(course, transfer, "declined", reason, actor)
     transfers.next_attempt(course, transfer, asks=True)
-    return transfer.attempt, "declined"
+    return transfer.attempt, "declined", None
 
 
 def _return(course: Course, given: ReplyGiven) -> tuple[int, str]:
@@ -149,7 +149,7 @@ def _add(course: Course, given: ReplyGiven) -> tuple[str, int, str]:
     """Adds to the next packages. What was asked for and lacked just this is asked for again."""
     reply, ledger = given.reply, course.ledger
     owner = _may_work_on(course, given)
-    gap, actor, before = ledger.gap, given.actor or owner.owner, course.decision.texts
+    gap, actor = ledger.gap, given.actor or owner.owner
     if reply.part is None:
         raise Refused("invalid", "say which part this is: steps, links, articles or question")
     items = [item.strip() for item in reply.items if item.strip()]
@@ -167,11 +167,8 @@ def _add(course: Course, given: ReplyGiven) -> tuple[str, int, str]:
         )
     course.emit(ContextAdded, part=reply.part, items=items, actor=actor, reply_id=reply.reply_id)
     transfer = ledger.transfer
-    if transfer is not None and transfer.offer is not None and offers.differs(course, transfer, before):
-        renewed = offers.renew(
-            course, transfer, f"{actor} added {reply.part} to the package: it is offered again with it"
-        )
-        return renewed.id, renewed.attempt, "requested"
+    if transfer is not None and offers.renew_if_outdated(course):
+        return transfer.id, transfer.attempt, "offered"
     if gap is None or transfer is not None:
         return "", 0, "added"
     missing = _missing(course, _draft(course, gap.cause, gap.question))

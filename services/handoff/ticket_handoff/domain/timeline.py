@@ -23,6 +23,7 @@ from ticket_contracts.transfers import (
     TransferDeclined,
     TransferExpired,
     TransferOffered,
+    TransferRenewed,
     TransferRequested,
     TransferWithdrawn,
 )
@@ -160,6 +161,10 @@ def _offered(said: dict[str, Any]) -> str:
     return f"offered to {said['receiver']} in {said['queue']}, {said['acknowledge_seconds']} s to answer{lacks}"
 
 
+def _renewed(said: dict[str, Any]) -> str:
+    return f"what {said['queue']} sees of it changed: package {said['revision']} is offered in place of the one before"
+
+
 def _accepted(said: dict[str, Any]) -> str:
     how = " by the desk itself" if said["automatic"] else ""
     return f"accepted by {said['actor']} in {said['queue']}{how}"
@@ -203,6 +208,7 @@ _SENTENCES: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
     ClockEvent.TYPE: _clock,
     TransferRequested.TYPE: _requested,
     TransferOffered.TYPE: _offered,
+    TransferRenewed.TYPE: _renewed,
     TransferAccepted.TYPE: _accepted,
     TransferDeclined.TYPE: _declined,
     TransferExpired.TYPE: _expired,

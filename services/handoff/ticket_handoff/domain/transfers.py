@@ -10,6 +10,7 @@ from ticket_contracts import topics
 from ticket_contracts.ids import transfer_id
 from ticket_contracts.transfers import (
     Cause,
+    ContextPackage,
     OfferClosed,
     TransferAccepted,
     TransferCompleted,
@@ -107,8 +108,9 @@ def accept(
     kind: OwnerKind = "acknowledged",
     automatic: bool = False,
     reply_id: str | None = None,
+    newer: ContextPackage | None = None,
 ) -> None:
-    """The acknowledgement, and with it the ownership."""
+    """The acknowledgement, and with it the ownership. newer: what its receiver has not been offered."""
     course.check(transfer, "accepted")
     course.emit(
         TransferAccepted,
@@ -120,7 +122,7 @@ def accept(
         automatic=automatic or kind == "automatic",
         reply_id=reply_id,
     )
-    close(course, transfer, "accepted", "", actor)
+    close(course, transfer, "accepted", "", actor, newer)
     course.emit(TransferCompleted, transfer_id=transfer.id, queue=offer.queue, owner=owner)
     course.ended(transfer, "completed")
     if transfer.cause not in ("first", "reopened"):
@@ -149,7 +151,14 @@ def withdraw(course: Course, reason: str, lacking: list[str] | None = None, expo
     course.ended(transfer, "withdrawn")
 
 
-def close(course: Course, transfer: Transfer, ending: Ending, reason: str, actor: str | None = None) -> None:
+def close(
+    course: Course,
+    transfer: Transfer,
+    ending: Ending,
+    reason: str,
+    actor: str | None = None,
+    newer: ContextPackage | None = None,
+) -> None:
     """Tells the receiver that its offer ended, and remembers it."""
     offer = transfer.offer
     if offer is None:
@@ -164,6 +173,7 @@ def close(course: Course, transfer: Transfer, ending: Ending, reason: str, actor
                 attempt=transfer.attempt,
                 queue=offer.queue,
                 outcome=_ENDINGS[ending],
+                newer=newer,
             ),
         )
     )
