@@ -19,7 +19,7 @@ from ticket_contracts.ids import event_id
 from ticket_contracts.routing import TicketRouted
 from ticket_contracts.sla import ClockEvent
 from ticket_contracts.tickets import Feedback, TicketDuplicate, TicketNormalized
-from ticket_contracts.transfers import ContextAdded, OwnerChanged, TransferEvent
+from ticket_contracts.transfers import ContextAdded, OwnerChanged, TicketErased, TransferEvent
 
 TOPICS = (
     topics.AGREEMENT,
@@ -166,7 +166,7 @@ def _transfer(event: TransferEvent) -> Iterator[Row]:
             transfer_id=event.transfer_id,
             **common,
         )
-    elif not isinstance(event, ContextAdded):  # what people wrote is text
+    elif not isinstance(event, ContextAdded | TicketErased):  # people's own words; and nothing here is to be erased
         yield _row(
             tables.steps,
             event,
@@ -187,7 +187,7 @@ def _given(said: Feedback) -> Iterator[Row]:
             "id": event_id("feedback", said.ticket, said.feedback_id),
             "ticket": said.ticket,
             "at": said.at,
-            "digest": event_id(encode(said).decode()),
+            "digest": event_id(encode(msgspec.structs.replace(said, actor="")).decode()),  # no trace of a name
             "corrects": any(field is not None for field in fields),
             "csat": said.csat if said.csat is not None and 1 <= said.csat <= 5 else None,
         },

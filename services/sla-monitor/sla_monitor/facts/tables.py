@@ -1,5 +1,6 @@
 """What is remembered of each event, in the schema `facts`. One row an event, under the event's id; nothing is ever
-updated, so neither the order of arrival nor a redelivery matters. No text of a ticket and no name of a person is here.
+updated, so neither the order of arrival nor a redelivery matters. No text of a ticket and no name of a person is here,
+nor a digest of one: an erasure finds nothing to remove.
 """
 
 from __future__ import annotations
