@@ -74,7 +74,8 @@ class TicketClassified(Decision, frozen=True, kw_only=True):
     3.
     flags: `security`, `vip`, `automation`, `outage`, ... abstained: below the agreement's threshold; people must
     triage.
-    candidates: best categories with their confidence, highest first, when abstained. articles: ids, best first.
+    candidates: best categories with their confidence, highest first, when abstained. articles: ids, best first;
+    article_titles: of those that have one.
     opinion: of the agreement's text model, for a ticket with text. shadow: by its candidate.
     """
 
@@ -92,6 +93,7 @@ class TicketClassified(Decision, frozen=True, kw_only=True):
     evidence: list[Judgement] = []
     candidates: list[tuple[str, float]] = []
     articles: list[str] = []
+    article_titles: dict[str, str] = {}
     inputs: ClassificationInputs
     opinion: ModelOpinion | None = None
     shadow: Shadow | None = None

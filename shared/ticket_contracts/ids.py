@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 
 _SEPARATOR = "\x1f"
 
@@ -36,6 +37,11 @@ def event_id(*parts: str | int) -> str:
     in practice (topics, ids and numbers do not).
     """
     return hashlib.sha256(_SEPARATOR.join(map(str, parts)).encode()).hexdigest()[:32]
+
+
+def brief_id(queue: str, closes_at: datetime) -> str:
+    """The id of the shift brief of one closing of a queue."""
+    return event_id("brief", queue, int(closes_at.timestamp()))
 
 
 def transfer_id(ticket: str, number: int) -> str:

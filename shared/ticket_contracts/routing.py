@@ -48,7 +48,7 @@ class RoutingInputs(msgspec.Struct, frozen=True, kw_only=True):
     changed so lately that it could not change again. oldest, waits: queue -> seconds that its oldest ticket has waited,
     and that a newcomer is expected to wait, where its overflow asks for them.
     history: queues that had it, oldest first, for ping-pong. home: the queue that it overflowed from, when it may go
-    back there.
+    back there. closes_at: of the queue that it leaves, for cause `queue_closing`.
     """
 
     facts: TicketFacts
@@ -63,6 +63,7 @@ class RoutingInputs(msgspec.Struct, frozen=True, kw_only=True):
     oldest: dict[str, int] = {}
     waits: dict[str, int] = {}
     home: str | None = None
+    closes_at: Instant | None = None
 
 
 class TicketRouted(Decision, frozen=True, kw_only=True):

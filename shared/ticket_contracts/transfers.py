@@ -59,6 +59,7 @@ class TransferRequested(TransferEvent, frozen=True, kw_only=True):
     attempt: 1 for the first destination of this transfer. tried: queues that did not take it.
     target_group: what people chose in the source, for cause `source`. sender: who owns the ticket meanwhile.
     reply_id: of the reply that returned the ticket, for cause `return`.
+    closes_at: for cause `queue_closing`, when the queue that it leaves closes: its shift brief is of that closing.
     """
 
     TYPE: ClassVar[str] = "relaydesk.transfer.requested.v1"
@@ -74,6 +75,7 @@ class TransferRequested(TransferEvent, frozen=True, kw_only=True):
     requested_by: str | None = None
     reason: str = ""
     reply_id: str | None = None
+    closes_at: Instant | None = None
 
 
 class TransferOffered(TransferEvent, frozen=True, kw_only=True):
@@ -237,6 +239,7 @@ class ContextPackage(msgspec.Struct, frozen=True, kw_only=True):
     `OfferMade`, is the digest that an acknowledgement repeats.
 
     tried: earlier transfers and offers, oldest first. clocks: with what is left, at `as_of`. question: to the receiver.
+    article_titles: of the articles that the knowledge base suggested; people add others by address.
     steps: what people said they had tried, oldest first. The interaction history is `view.comments`.
     """
 
@@ -255,6 +258,7 @@ class ContextPackage(msgspec.Struct, frozen=True, kw_only=True):
     links: list[str]
     question: str
     steps: list[StepTaken] = []
+    article_titles: dict[str, str] = {}
 
 
 class OfferMade(Event, frozen=True, kw_only=True):

@@ -166,7 +166,7 @@ def _classify(options: argparse.Namespace) -> int:
             normalized=ce_id(ticket),
             corrections=[],
             model=model,
-            articles=[suggestion.article.article_id for suggestion in suggested],
+            articles={suggestion.article.article_id: suggestion.article.title for suggestion in suggested},
         )
         if options.json:
             print(msgspec.json.encode(event).decode())

@@ -183,9 +183,9 @@ class ClassifierWork:
     def _model(self, named: TextModel | None) -> Model | None:
         return None if named is None else self._models(named.digest)
 
-    def _articles(self, asked: Asked, verdict: Verdict, policy: Policy) -> list[str]:
+    def _articles(self, asked: Asked, verdict: Verdict, policy: Policy) -> dict[str, str]:
         found = self._knowledge.suggest(asked.title, asked.text, verdict.outcome.category, policy.related)
-        return [suggestion.article.article_id for suggestion in found]
+        return {suggestion.article.article_id: suggestion.article.title for suggestion in found}
 
     def _policy(self, at: datetime) -> Policy:
         published = self._agreements.in_force(at)

@@ -207,7 +207,8 @@ def morning(version: Published, now: datetime = NOW) -> list[Case]:
         "vpn",
         "P2",
         tier=2,
-        articles=["KB0010042 VPN tunnel drops after re-keying", "KB0010187 Collecting a gateway trace"],
+        articles=["KB0010042", "KB0010187"],
+        article_titles={"KB0010042": "VPN tunnel drops after re-keying", "KB0010187": "Collecting a gateway trace"},
     )
     vpn.to(
         "service-desk",

@@ -88,7 +88,7 @@ def test_a_classification_carries_the_best_articles() -> None:
     work.handle(record(normalized("VPN drops again")), out)
     [event] = out.events(topics.CLASSIFIED)
     assert isinstance(event, TicketClassified)
-    assert event.articles == ["KB-V"]
+    assert (event.articles, event.article_titles) == (["KB-V"], {"KB-V": "VPN drops"})
 
 
 def test_coverage_counts_tickets_with_and_without_an_article() -> None:

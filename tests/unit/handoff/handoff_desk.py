@@ -163,6 +163,7 @@ def classified(
         tier=1,
         flags=["vip"],
         articles=["KB1"],
+        article_titles={"KB1": "Laptops that do not start"},
         inputs=ClassificationInputs(normalized="n"),
     )
 
@@ -177,6 +178,7 @@ def routed(
     purpose: Literal["first", "transfer", "reroute"] = "first",
     current: str | None = None,
     cause: str | None = None,
+    closes_at: datetime | None = None,
     **said: Any,
 ) -> TicketRouted:
     plain: dict[str, Any] = {"ticket_version": 1, "classification_version": 1, "transfer_id": None, "final": False}
@@ -206,6 +208,7 @@ def routed(
             loads={},
             current=current,
             cause=cause,
+            closes_at=closes_at,
         ),
         **{**plain, **said},
     )

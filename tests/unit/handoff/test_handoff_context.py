@@ -31,7 +31,7 @@ def test_inside_the_package_has_everything() -> None:
     assert package.view.comments[0].text == "Help"
     assert (package.view.priority, package.view.flags) == ("P1", ["vip"])
     assert package.classification["rule"] == "words"
-    assert package.articles == ["KB1"]
+    assert (package.articles, package.article_titles) == (["KB1"], {"KB1": "Laptops that do not start"})
     assert package.links == ["https://itsm.example.com/INC1"]
     assert package.sender in ("Ira", "Ian")
     assert package.question
@@ -58,7 +58,7 @@ def test_a_partner_sees_what_its_contract_names_and_nothing_else() -> None:
     shown = {name for name in TicketView.__struct_fields__ if getattr(package.view, name) is not None}
     assert shown == {"title", "text", "status", "category", "priority"}
     assert set(package.classification) == {"category", "priority"}
-    assert (package.articles, package.links) == ([], [])
+    assert (package.articles, package.article_titles, package.links) == ([], {}, [])
     assert package.sender == "Company"
     said = encode(package).decode()
     for hidden in ("Rosa", "rosa@example.com", "itsm.example.com", "KB1", "Ira", "Ian", "Help"):
@@ -83,7 +83,7 @@ def test_every_part_of_a_package_is_thought_of_for_partners() -> None:
     assert set(ContextPackage.__struct_fields__) == {
         *("ticket", "transfer_id", "attempt", "as_of", "cause", "queue", "question"),  # said to any receiver
         *("view", "classification"),  # by the allow-list
-        *("sender", "tried", "articles", "links", "steps"),  # inside only, or its own
+        *("sender", "tried", "articles", "article_titles", "links", "steps"),  # inside only, or its own
         "clocks",  # numbers of the ticket's own clocks
     }
 

@@ -241,6 +241,7 @@ def test_a_closing_queue_proposes_its_tickets_with_time_left_and_the_rest_at_the
     (proposal,) = story.pass_time(utc("2026-03-02T16:40:00"))
     assert (proposal.queue, proposal.inputs.cause) == ("night-desk", "queue_closing")
     assert proposal.decided_for == utc("2026-03-02T16:30:00"), "the due instant, not the moment of firing"
+    assert proposal.inputs.closes_at == utc("2026-03-02T17:00:00")
     assert story.work.next_due() is None
 
     alone = Story(queues={"desk": {"close_lead_minutes": 30}})
@@ -248,6 +249,7 @@ def test_a_closing_queue_proposes_its_tickets_with_time_left_and_the_rest_at_the
     alone.tell(requested(1, MONDAY, "t1"), completed(2, MONDAY, "t1", "desk"))
     assert alone.pass_time(utc("2026-03-02T16:59:59")) == [], "nobody may have it by night: it stays while it can"
     (end,) = alone.pass_time(utc("2026-03-02T17:00:00"))
+    assert end.inputs.closes_at == utc("2026-03-02T17:00:00"), "of this closing, though it is closed now"
     assert (end.queue, end.final) == ("duty", True)
 
 

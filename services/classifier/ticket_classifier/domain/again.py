@@ -53,7 +53,8 @@ def differences(
         corrections=corrections,
         model=model,
         shadow=shadowed(asked, corrections, policy, named.get(candidate or "")),
-        articles=event.articles,  # advice, and the knowledge base has moved on since
+        # Advice, and the knowledge base has moved on since.
+        articles={name: event.article_titles.get(name, "") for name in event.articles},
     )
     was, now = msgspec.to_builtins(event), msgspec.to_builtins(again)
     return {name: (was[name], now[name]) for name in was if was[name] != now[name]}

@@ -16,8 +16,9 @@ is a contest instead:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, cast
 
 from ticket_classifier.domain.opinion import Model
@@ -352,10 +353,10 @@ def classified(
     corrections: Sequence[Correction],
     model: Model | None = None,
     shadow: Shadow | None = None,
-    articles: Sequence[str] = (),
+    articles: Mapping[str, str] = MappingProxyType({}),
 ) -> TicketClassified:
     """The event of a verdict. versions: of the ticket and of its classification. normalized: ce_id of that version.
-    model: that was at hand."""
+    model: that was at hand. articles: id -> title, the best first."""
     outcome = verdict.outcome
     return TicketClassified(
         ticket=ticket,
@@ -382,6 +383,7 @@ def classified(
             model=None if model is None else model.digest,
         ),
         articles=list(articles),
+        article_titles={name: title for name, title in articles.items() if title},
         opinion=verdict.opinion,
         shadow=shadow,
     )

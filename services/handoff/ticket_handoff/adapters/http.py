@@ -18,6 +18,7 @@ from ticket_handoff.adapters.engine import Replies
 from ticket_handoff.adapters.inquiries import (
     PAGE,
     Brief,
+    BriefKept,
     Inquiries,
     OpenTransfer,
     OwnerLoad,
@@ -127,6 +128,16 @@ def install(
     async def brief(queue: str, caller: Caller = admit) -> Brief:
         """What a shift leaves behind in a queue: one brief with all its tickets, by time left."""
         return _found(await inquiries().brief(queue, caller.principal), "queue")
+
+    @app.get("/v1/queues/{queue}/briefs", tags=["desk"], responses=asked)
+    async def briefs(queue: str, caller: Caller = admit) -> list[BriefKept]:
+        """The records of a queue's closings, the newest first."""
+        return _found(await inquiries().briefs(queue, caller.principal), "queue")
+
+    @app.get("/v1/briefs/{brief}", tags=["desk"], responses=asked)
+    async def brief_kept(brief: str, caller: Caller = admit) -> Brief:
+        """The shift brief of one closing: what the queue had then, by time left, and where each went."""
+        return _found(await inquiries().brief_kept(brief, caller.principal), "brief")
 
     @app.get("/v1/transfers", tags=["transfers"], responses=asked)
     async def waiting(

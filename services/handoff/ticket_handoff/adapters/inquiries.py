@@ -7,7 +7,7 @@ the fields that its contract allows today. None: there is no such thing, or it i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -28,7 +28,8 @@ PAGE: Final = 200
 """Tickets of one page of a queue."""
 BRIEF: Final = 2_000
 """Tickets of a shift brief, at most."""
-_DEFAULT_LEAD: Final = timedelta(hours=1)
+BRIEFS: Final = 50
+"""Records of a queue's closings that are listed, the newest first."""
 _FIRST: Final = "-infinity"
 _NO_DEADLINE: Final = "infinity"
 
@@ -147,9 +148,11 @@ class TicketShown(BaseModel):
 
 
 class BriefLine(QueuedTicket):
-    """A ticket of a shift brief: where it goes, what was tried, what its owner asked."""
+    """A ticket of a shift brief: where it goes (a queue's name and title), what was tried, what its owner asked.
+    due_at: of a record, as it was then. outcome: of the transfer that it left by; null where it stayed."""
 
     to_queue: str | None
+    to_title: str | None
     to: str | None
     outcome: str | None
     tried: list[str]
@@ -158,15 +161,28 @@ class BriefLine(QueuedTicket):
 
 
 class Brief(BaseModel):
-    """All that a shift leaves behind in a queue, by time left. closes_at: the queue's next closing, null where it has
-    none."""
+    """All that a shift leaves behind in a queue, by time left. brief: the id of the record, null for what is in the
+    queue now. closes_at: the queue's closing (now: the next), null where it has none."""
 
+    brief: str | None = None
     queue: str
     title: str
     as_of: datetime
     closes_at: datetime | None
     overdue: int
     tickets: list[BriefLine]
+
+
+class BriefKept(BaseModel):
+    """The record of one closing. tickets: that the queue had when it was opened, or that left for the closing since;
+    sent_on: of these, those with a transfer."""
+
+    brief: str
+    queue: str
+    closes_at: datetime
+    opened_at: datetime
+    tickets: int
+    sent_on: int
 
 
 class TimelineLine(BaseModel):
@@ -439,20 +455,13 @@ class Inquiries:
         if not _may_ask(terms, name, principal):
             return None
         queue = terms.agreement.queues[name]
-        lead = _DEFAULT_LEAD if queue.close_lead_minutes is None else timedelta(minutes=queue.close_lead_minutes)
         here = await self._rows(sql.QUEUE, queue=name, due=_FIRST, ticket="", most=BRIEF)
-        gone = await self._rows(sql.CLOSED, queue=name, lead=lead, most=BRIEF)
-        lines = {row.ticket: self._brief_line(row, terms, principal, now) for row in here}
-        for row in gone:
-            line = lines.get(row.ticket) or self._brief_line(row, terms, principal, now)
-            lines[row.ticket] = line.model_copy(
-                update={
-                    "transfer": row.transfer_id,
-                    "to_queue": row.queue,
-                    "to": row.receiver if principal == INTERNAL else None,
-                    "outcome": row.status,
-                }
-            )
+        lines = {row.ticket: self._brief_line(row, terms, principal, now, name) for row in here}
+        newest = await self._rows(sql.BRIEFS_OF, queue=name, most=1)
+        for row in await self._rows(sql.LINES, brief=newest[0].brief, most=BRIEF) if newest else ():
+            if row.transfer_id is not None:
+                line = lines.get(row.ticket) or self._brief_line(row, terms, principal, now, name)
+                lines[row.ticket] = _sent_on(line, row, terms, principal)
         ordered = sorted(lines.values(), key=lambda each: (each.due_at is None, each.due_at or now, each.ticket))
         calendar = terms.calendars.get(queue.calendar) if queue.calendar is not None else None
         closes = None if calendar is None else calendar.next_close(int(now.timestamp()))
@@ -463,6 +472,40 @@ class Inquiries:
             closes_at=None if closes is None else datetime.fromtimestamp(closes, now.tzinfo),
             overdue=sum(each.due_at is not None and each.due_at < now for each in ordered),
             tickets=ordered,
+        )
+
+    async def briefs(self, queue: str, principal: str) -> list[BriefKept] | None:
+        """The records of a queue's closings, the newest first."""
+        if not _may_ask(self._book.in_force(self._now()), queue, principal):
+            return None
+        rows = await self._rows(sql.BRIEFS_OF, queue=queue, most=BRIEFS)
+        return [BriefKept(**row._mapping) for row in rows]
+
+    async def brief_kept(self, brief: str, principal: str) -> Brief | None:
+        """One closing's record: what the queue had, in the order of then, and what has become of it."""
+        rows = await self._rows(sql.BRIEF, brief=brief) if is_name(brief) else []
+        now = self._now()
+        terms = self._book.in_force(now)
+        if not rows or (principal != INTERNAL and not _may_ask(terms, rows[0].queue, principal)):
+            return None
+        kept = rows[0]
+        lines = [
+            _sent_on(
+                self._brief_line(row, terms, principal, now, kept.queue).model_copy(update={"due_at": row.due_at}),
+                row,
+                terms,
+                principal,
+            )
+            for row in await self._rows(sql.LINES, brief=brief, most=BRIEF)
+        ]
+        return Brief(
+            brief=kept.brief,
+            queue=kept.queue,
+            title=_title(terms, kept.queue),
+            as_of=kept.opened_at,
+            closes_at=kept.closes_at,
+            overdue=sum(each.due_at is not None and each.due_at < kept.opened_at for each in lines),
+            tickets=lines,
         )
 
     async def timeline(self, ticket: str) -> list[TimelineLine] | None:
@@ -504,21 +547,59 @@ class Inquiries:
             transfer=None if transfer is None or principal != INTERNAL else transfer.id,
         )
 
-    def _brief_line(self, row: Any, terms: Terms, principal: str, now: datetime) -> BriefLine:
+    def _brief_line(self, row: Any, terms: Terms, principal: str, now: datetime, queue: str) -> BriefLine:
+        """A partner is told no more of a ticket that has left its queue than that it has."""
         queued = self._queued(row, terms, principal, now)
         ledger = _ledger.decode(row.state)
+        gone = ledger.owner is None or ledger.owner.queue != queue
+        if gone and principal != INTERNAL:
+            unseen: dict[str, Any] = {
+                "title": None,
+                "priority": None,
+                "category": None,
+                "owner": "",
+                "since": now,
+                "clocks": [],
+            }
+            queued = queued.model_copy(update=unseen)
         mine = [past for past in ledger.past if principal in (INTERNAL, past.principal)]
         transfer = ledger.transfer if principal == INTERNAL else None
         added = Texts(added=row.added).people_added()
         return BriefLine(
             **queued.model_dump(),
             to_queue=None,
+            to_title=None,
             to=None,
             outcome=None,
-            tried=[f"{past.queue}: {past.ending}" + (f", {past.reason}" if past.reason else "") for past in mine],
+            tried=[
+                f"{_title(terms, past.queue)}: {past.ending}" + (f", {past.reason}" if past.reason else "")
+                for past in mine
+            ],
             steps=[step.text for step in added.steps if principal in (INTERNAL, step.principal)],
             question=transfer.question if transfer is not None else "",
         )
+
+
+def _sent_on(line: BriefLine, row: Any, terms: Terms, principal: str) -> BriefLine:
+    """Where the ticket went. A partner learns of queues of its own and of the company's own, not who has what there."""
+    if row.transfer_id is None:
+        return line
+    seen = row.queue is not None and terms.principal(row.queue) in (principal, INTERNAL)
+    to = row.queue if principal == INTERNAL or seen else None
+    return line.model_copy(
+        update={
+            "transfer": row.transfer_id,
+            "to_queue": to,
+            "to_title": None if to is None else _title(terms, to),
+            "to": row.receiver if principal == INTERNAL else None,
+            "outcome": row.status,
+        }
+    )
+
+
+def _title(terms: Terms, queue: str) -> str:
+    found = terms.agreement.queues.get(queue)
+    return queue if found is None else found.title
 
 
 def _may_ask(terms: Terms, queue: str, principal: str) -> bool:

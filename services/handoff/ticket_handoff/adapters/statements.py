@@ -37,6 +37,14 @@ _COLUMNS: Final[dict[str, dict[str, str]]] = {
         "sender_queue": "text",
         "acknowledge_by": "timestamptz",
     },
+    "closings": {
+        "brief": "text",
+        "queue": "text",
+        "closes_at": "timestamptz",
+        "opened_at": "timestamptz",
+        "ticket": "text",
+        "transfer_id": "text",
+    },
     "packages": {
         "transfer_id": "text",
         "attempt": "integer",
@@ -154,6 +162,20 @@ CLOSE: Final = text(
     " AND ownership.seq = given.seq AND ownership.until_at IS NULL"
 )
 OPEN: Final = text(_insert("opened", into="ownership"))
+BRIEFS: Final = text(
+    "WITH fresh AS (INSERT INTO briefs (brief, queue, closes_at, opened_at)"
+    f" SELECT brief, queue, closes_at, min(opened_at) FROM {_given('closings')} GROUP BY brief, queue, closes_at"
+    " ORDER BY brief ON CONFLICT DO NOTHING RETURNING brief, queue)"
+    " INSERT INTO brief_lines (brief, ticket, due_at) SELECT fresh.brief, t.ticket, t.due_at"
+    " FROM fresh JOIN tickets t ON t.queue = fresh.queue WHERE t.owner IS NOT NULL"
+)
+"""The first transfer that a closing makes opens its brief, with all that the queue has then."""
+BRIEF_LINES: Final = text(
+    "INSERT INTO brief_lines (brief, ticket, due_at, transfer_id)"
+    f" SELECT given.brief, given.ticket, t.due_at, given.transfer_id FROM {_given('closings')}"
+    " JOIN tickets t ON t.ticket = given.ticket"
+    " ON CONFLICT (brief, ticket) DO UPDATE SET transfer_id = excluded.transfer_id"
+)
 
 NEW_POSITIONS: Final = text(
     "INSERT INTO consumed (topic, partition, next_offset, mark)"
@@ -243,15 +265,20 @@ TICKET: Final = text(
     "SELECT t.state, x.normalized, x.classified, x.added FROM tickets t LEFT JOIN texts x ON x.ticket = t.ticket"
     " WHERE t.ticket = :ticket"
 )
-CLOSED: Final = text(
-    "SELECT f.ticket, f.transfer_id, f.status, f.queue, f.receiver, f.opened_at, t.state, t.due_at,"
-    " x.normalized, x.classified, x.added"
-    " FROM transfers f JOIN tickets t ON t.ticket = f.ticket LEFT JOIN texts x ON x.ticket = f.ticket"
-    " WHERE f.cause = 'queue_closing' AND f.sender_queue = :queue AND f.opened_at > (SELECT max(opened_at)"
-    " FROM transfers WHERE cause = 'queue_closing' AND sender_queue = :queue) - CAST(:lead AS interval)"
-    " ORDER BY f.opened_at, f.ticket LIMIT :most"
+BRIEFS_OF: Final = text(
+    "SELECT b.brief, b.queue, b.closes_at, b.opened_at, count(l.ticket) AS tickets, count(l.transfer_id) AS sent_on"
+    " FROM briefs b LEFT JOIN brief_lines l ON l.brief = b.brief WHERE b.queue = :queue"
+    " GROUP BY b.brief ORDER BY b.closes_at DESC LIMIT :most"
 )
-"""The transfers of a queue's newest closing."""
+BRIEF: Final = text("SELECT brief, queue, closes_at, opened_at FROM briefs WHERE brief = :brief")
+LINES: Final = text(
+    "SELECT l.ticket, l.due_at, l.transfer_id, f.status, f.queue, f.receiver, t.state, t.queue AS now_in,"
+    " x.normalized, x.classified, x.added"
+    " FROM brief_lines l JOIN tickets t ON t.ticket = l.ticket LEFT JOIN texts x ON x.ticket = l.ticket"
+    " LEFT JOIN transfers f ON f.transfer_id = l.transfer_id WHERE l.brief = :brief"
+    " ORDER BY coalesce(l.due_at, 'infinity'), l.ticket LIMIT :most"
+)
+"""The tickets of a brief, the least time left first, as it stood when the brief was opened."""
 NOTICES: Final = text("SELECT at, type, said FROM notices WHERE ticket = :ticket ORDER BY at, message")
 STEPS: Final = text("SELECT at, type, said FROM steps WHERE ticket = :ticket ORDER BY sequence")
 PULSE: Final = text("SELECT coalesce(sum(seq), 0) FROM heads")

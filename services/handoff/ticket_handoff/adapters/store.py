@@ -1,7 +1,7 @@
 """The ledger in PostgreSQL: a batch is loaded in one statement and written in a handful, whatever its size.
 
 Locks are taken in one order everywhere, so that nothing waits in a circle: positions, tickets by their id, heads by
-their partition. No statement asks the database for the time.
+their partition, briefs. No statement asks the database for the time.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ticket_contracts import topics
+from ticket_contracts.ids import brief_id
 from ticket_contracts.transfers import TransferEvent
 from ticket_handoff.adapters import statements as sql
 from ticket_handoff.adapters.statements import Rows
 from ticket_handoff.domain import trail
+from ticket_handoff.domain.decision import TransferState
 from ticket_handoff.domain.ledger import Ledger, Texts
 from ticket_handoff.handlers import Changes, Held, is_name
 from ticket_runtime.outputs import Message
@@ -160,8 +162,24 @@ class Store:
         done = await connection.execute(sql.WRITE, {**rows.parameters(), "partition": partition})
         if done.scalar_one() != len(moves or {}):
             raise Superseded(f"partition {partition} has another owner: it moved an offset of {', '.join(moves or {})}")
+        await self._write_briefs(connection, changes)
         self._written[connection] = changes.tickets
         return appended
+
+    async def _write_briefs(self, connection: AsyncConnection, changes: Changes) -> None:
+        """After all else is written: a brief shows its queue as this transaction leaves it."""
+        newest: dict[tuple[str, str], tuple[str, datetime, TransferState]] = {}
+        for ticket, each in sorted(changes.transfers.values(), key=lambda row: (row[0], row[1].number)):
+            if each.closes_at is not None and each.sender_queue is not None:
+                brief = brief_id(each.sender_queue, each.closes_at)
+                newest[brief, ticket] = each.sender_queue, each.closes_at, each
+        if not newest:
+            return
+        rows = Rows()
+        for (brief, ticket), (queue, closes_at, each) in sorted(newest.items(), key=lambda row: row[0]):
+            rows.add("closings", brief, queue, closes_at, each.opened_at, ticket, each.id)
+        await connection.execute(sql.BRIEFS, rows.parameters("closings"))
+        await connection.execute(sql.BRIEF_LINES, rows.parameters("closings"))
 
     async def _write_intervals(self, connection: AsyncConnection, changes: Changes) -> None:
         """In statements of their own: one that ends must be written before the next is open."""

@@ -158,8 +158,31 @@ transfers = Table(
     ),
     Index("transfers_one_open", "ticket", unique=True, postgresql_where=text("ended_at IS NULL")),
     Index("transfers_waiting", "queue", "acknowledge_by", postgresql_where=text("ended_at IS NULL")),
-    Index("transfers_closings", "sender_queue", "opened_at", postgresql_where=text("cause = 'queue_closing'")),
     comment="a transfer as its newest step left it; never two open ones of a ticket",
+)
+
+briefs = Table(
+    "briefs",
+    metadata,
+    Column("brief", Text, primary_key=True),
+    Column("queue", Text, nullable=False),
+    Column("closes_at", _instant, nullable=False),
+    Column("opened_at", _instant, nullable=False),
+    UniqueConstraint("queue", "closes_at", name="briefs_closing"),
+    comment="the shift brief of each closing of a queue that sent tickets on",
+)
+
+brief_lines = Table(
+    "brief_lines",
+    metadata,
+    Column("brief", Text, nullable=False),
+    Column("ticket", Text, nullable=False),
+    Column("due_at", _instant),
+    Column("transfer_id", Text),
+    PrimaryKeyConstraint("brief", "ticket", name="brief_lines_pkey"),
+    ForeignKeyConstraint(["brief"], ["briefs.brief"], ondelete="CASCADE", name="brief_lines_of"),
+    comment="what the queue had then, and by which transfer it left; without one it stayed. due_at: nearest deadline"
+    " of that time. Its text is in `texts`",
 )
 
 packages = Table(

@@ -243,6 +243,14 @@ class Pages:
         brief = None if queue is None else await self._inquiries.brief(queue, seat.principal)
         if queue is not None and brief is None:
             raise HTTPException(404, f"There is no queue {words.shortened(queue, 100)} here.")
+        kept = [] if queue is None else await self._inquiries.briefs(queue, seat.principal) or []
+        closing = request.query_params.get("closing") or None
+        if closing is not None:
+            found = await self._inquiries.brief_kept(closing, seat.principal)
+            if found is None:
+                raise HTTPException(404, "There is no such shift brief here: it may be older than briefs are kept.")
+            if found.queue == queue:  # or somebody has chosen another queue since
+                brief = found
         return self.page(
             request,
             seat,
@@ -251,6 +259,7 @@ class Pages:
             queues=_by_title(queues),
             queue=queue,
             brief=brief,
+            kept=kept,
         )
 
     # -- how it is shown

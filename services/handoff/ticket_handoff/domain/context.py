@@ -87,6 +87,7 @@ def build(
         articles=list(dict.fromkeys([*(judged.articles if judged is not None else ()), *added.articles]))
         if inside
         else [],
+        article_titles=dict(judged.article_titles) if inside and judged is not None else {},
         links=[
             *([ticket.url] if ticket is not None and ticket.url and (inside or "url" in shown) else ()),
             *(added.links if inside else ()),

@@ -102,4 +102,5 @@ def _state(transfer: Transfer, status: Status, ended_at: datetime | None) -> Tra
         principal=offer.principal if offer is not None else None,
         digest=offer.digest if offer is not None else None,
         acknowledge_by=offer.acknowledge_by if offer is not None else None,
+        closes_at=transfer.closes_at,
     )

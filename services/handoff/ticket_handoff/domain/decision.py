@@ -38,7 +38,7 @@ class Closing:
 
 @dataclass(frozen=True, slots=True)
 class TransferState:
-    """A transfer as this decision leaves it."""
+    """A transfer as this decision leaves it. closes_at: of the queue that it leaves because that closes."""
 
     id: str
     number: int
@@ -54,6 +54,7 @@ class TransferState:
     principal: str | None
     digest: str | None
     acknowledge_by: datetime | None
+    closes_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ class ClassificationSeen(msgspec.Struct, frozen=True, kw_only=True):
 class RoutedInputsSeen(msgspec.Struct, frozen=True, kw_only=True):
     current: str | None = None
     cause: str | None = None
+    closes_at: Instant | None = None
 
 
 class RoutedSeen(msgspec.Struct, frozen=True, kw_only=True):

@@ -59,6 +59,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Transfer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The open transfer. tried: queues that did not take it. asked_at: when `attempt` was requested.
 
+    closes_at: of the queue that it leaves because that closes.
     question: to the receiver, from whom asked for it. destination: where it goes when the clocks were stated;
     offer: what is open there.
     """
@@ -74,6 +75,7 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     requested_by: str | None = None
     question: str = ""
     tried: list[str] = []
+    closes_at: Instant | None = None
     destination: Destination | None = None
     offer: Offer | None = None
 

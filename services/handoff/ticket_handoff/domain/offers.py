@@ -100,6 +100,7 @@ def ask_anew(course: Course, transfer: Transfer, reason: str, exposed: list[str]
         requested_by=transfer.requested_by,
         reason=transfer.question,
         tried=transfer.tried,
+        closes_at=transfer.closes_at,
     )
 
 
@@ -195,7 +196,9 @@ def _lacking(course: Course, transfer: Transfer, missing: list[str]) -> None:
         return
     transfers.withdraw(course, f"the package lacks {named}: the duty owner gets it", missing)
     tried = [] if transfer.destination is None else [transfer.destination.queue]
-    again = transfers.request(course, transfer.cause, asks=False, tried=tried, reason=f"lacks {named}")
+    again = transfers.request(
+        course, transfer.cause, asks=False, tried=tried, reason=f"lacks {named}", closes_at=transfer.closes_at
+    )
     again = replace(again, destination=duty(course))
     course.keep(again)
     offer(course, again)

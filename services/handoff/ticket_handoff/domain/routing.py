@@ -86,7 +86,8 @@ def _rerouted(
         reason = f"it left {left} for {owner.queue} meanwhile" if left else f"{owner.owner} has it meanwhile"
         _turn_down(course, cause, destination, reason)
     else:
-        offers.send_to(course, transfers.request(course, cause, asks=False), destination)
+        closes_at = seen.inputs.closes_at if owner.queue == seen.inputs.current else None
+        offers.send_to(course, transfers.request(course, cause, asks=False, closes_at=closes_at), destination)
 
 
 def _turn_down(course: Course, cause: Cause, destination: Destination, reason: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final, Literal
 
 from msgspec.structs import replace
@@ -39,6 +40,7 @@ def request(
     reason: str = "",
     tried: list[str] | None = None,
     reply_id: str | None = None,
+    closes_at: datetime | None = None,
 ) -> Transfer:
     """Opens a transfer; none is open, and somebody owns the ticket."""
     ledger, owner = course.ledger, course.ledger.owner
@@ -58,6 +60,7 @@ def request(
         requested_by=requested_by,
         question=reason if cause in context.PEOPLE_ASK else "",
         tried=tried or [],
+        closes_at=closes_at,
     )
     course.keep(transfer)
     _requested(course, transfer, asks=asks, reason=reason, reply_id=reply_id)
@@ -95,6 +98,7 @@ def _requested(
         requested_by=transfer.requested_by,
         reason=reason,
         reply_id=reply_id,
+        closes_at=transfer.closes_at,
     )
 
 

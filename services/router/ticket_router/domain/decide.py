@@ -339,6 +339,7 @@ def decide(request: Request, policy: Policy, desk: Desk, at: dt.datetime) -> Out
             held=weighing.held,
             oldest=weighing.oldest,
             waits=weighing.waits,
+            closes_at=judged_at(request, policy, at) if request.cause == "queue_closing" else None,
         ),
         stays=stays,
     )
