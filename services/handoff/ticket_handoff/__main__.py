@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ticket_contracts.cloudevents import instant_text
 from ticket_handoff.adapters import schema
-from ticket_handoff.adapters.keys import add_key, read_keys
+from ticket_handoff.adapters.keys import KeyFile, add_key
 from ticket_handoff.adapters.store import Store, make_engine
 from ticket_handoff.again import redecide_directory
 from ticket_handoff.handlers import AgreementBook, HandoffWork, inputs
@@ -92,7 +92,7 @@ def serve(_: argparse.Namespace) -> int:
     from ticket_runtime.service import ServiceSpec, run_service
 
     settings = HandoffSettings()
-    keys = read_keys(settings.handoff_keys_file)
+    keys = KeyFile(settings.handoff_keys_file)
     access = Access(keys, _tokens(settings), settings.http_rate)
     url = _database_url(settings)
     asyncio.run(_wait_for_schema(url))
@@ -122,6 +122,7 @@ def serve(_: argparse.Namespace) -> int:
     ) -> LedgerLoop:
         loops[:] = [LedgerLoop(store, group, settings, clock, metrics, view)]
         clocks[:] = [clock]
+        keys.told = loops[0].ledger_metrics.key_file
         return loops[0]
 
     def make_work(context: TaskContext) -> HandoffWork:

@@ -15,7 +15,7 @@ from ticket_handoff.handlers import Changes
 from ticket_runtime.logs import logger
 from ticket_runtime.metrics import WAITING, Metric, Registry
 
-_OF_OFFERS: Final = ("offered", "accepted", "declined", "expired", "withdrawn")
+_OF_OFFERS: Final = ("offered", "renewed", "accepted", "declined", "expired", "withdrawn")
 STEPS: Final = Metric(
     "counter",
     "relaydesk_transfer_steps_total",
@@ -23,7 +23,7 @@ STEPS: Final = Metric(
     "Steps of transfers, by the cause of the transfer.",
     ("step", "cause"),
     known={
-        "step": ("requested", "offered", "accepted", "declined", "expired", "withdrawn", "completed"),
+        "step": ("requested", "offered", "renewed", "accepted", "declined", "expired", "withdrawn", "completed"),
         "cause": get_args(Cause),
     },
 )
@@ -31,7 +31,7 @@ OFFERS: Final = Metric(
     "counter",
     "relaydesk_offers_total",
     "offers",
-    "Offers to who works in a queue, and what became of them: offered, accepted, declined, expired, withdrawn.",
+    "Offers to who works in a queue, and what became of them: offered, renewed, accepted, declined, expired, withdrawn.",
     ("queue", "step"),
     agreed=lambda agreement: product(agreement.queues, _OF_OFFERS),
 )
@@ -99,7 +99,13 @@ OUTBOX: Final = Metric(
 LEDGER: Final = Metric(
     "gauge", "relaydesk_ledger_last_answer_timestamp_seconds", "unix time", "When the database last answered handoff."
 )
-METRICS: Final = [STEPS, OFFERS, ACKNOWLEDGED, UNDELIVERED, OWNERS, OWNED, UNOWNED, OPEN, OLDEST, OUTBOX, LEDGER]
+KEY_FILE: Final = Metric(
+    "gauge",
+    "relaydesk_key_file_broken",
+    "boolean",
+    "1 while the file of API keys is there in a form that cannot be read, or gone: those of before still count.",
+)
+METRICS: Final = [STEPS, OFFERS, ACKNOWLEDGED, UNDELIVERED, OWNERS, OWNED, UNOWNED, OPEN, OLDEST, OUTBOX, LEDGER, KEY_FILE]
 
 # Each is answered from an index of what is open, whatever the ledger holds besides.
 _OWNED: Final = text("SELECT kind, count(*) AS tickets FROM ownership WHERE until_at IS NULL GROUP BY kind")
@@ -130,6 +136,7 @@ class HandoffMetrics:
         self._oldest = registry.gauge(OLDEST)
         self._outbox = registry.gauge(OUTBOX)
         self._ledger = registry.gauge(LEDGER)
+        self._key_file = registry.gauge(KEY_FILE)
 
     def committed(self, changes: Changes) -> None:
         """What a transaction of the ledger came to, after its commit."""
@@ -169,6 +176,10 @@ class HandoffMetrics:
             lacking=", ".join(step.lacking) if isinstance(step, TransferWithdrawn) else "",
             remedy="the duty owner has it: see who was asked in its timeline" if why == "nobody" else "add the part",
         )
+
+    def key_file(self, broken: bool) -> None:
+        """Whether the file of keys, which has just changed, is broken."""
+        self._key_file.set(broken)
 
     def waiting(self, partition: int, rows: int) -> None:
         """Of one partition's outbox."""
