@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -43,6 +43,8 @@ from ticket_runtime.transactions import TaskProducer
 SOURCE: Final = "/relaydesk/handoff"
 _LEDGER_SECONDS: Final = 10.0
 """How often the gauges of the ledger are read."""
+_HOUSEKEEPING_SECONDS: Final = 600.0
+"""How often it is looked for what is to be forgotten."""
 
 log = logger(__name__)
 
@@ -253,7 +255,27 @@ class LedgerLoop(Loop):
         return await self._relays[partitions[0].partition].positions(partitions)
 
     def _helpers(self) -> list[Callable[[], Coroutine[None, None, None]]]:
-        return [*super()._helpers(), self._measure_ledger]
+        return [*super()._helpers(), self._measure_ledger, self._forget_ended]
+
+    async def _forget_ended(self) -> None:
+        """As many days after the end of a ticket as the agreement in force says. A replay forgets nothing: when this
+        comes is no part of its time."""
+        while True:
+            await asyncio.sleep(_HOUSEKEEPING_SECONDS)
+            work = next((runner.work for runner in self._runners.values()), None)
+            if self._clock.streaming or not isinstance(work, HandoffWork):
+                continue
+            now, count = self._clock.now(), 0
+            try:
+                days = work.book.in_force(now).agreement.routing.ended_kept_days
+                while found := await self._store.forget_ended(now - timedelta(days=days)):
+                    count += found
+            except Transient:
+                continue  # no agreement is known yet
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("what ended could not be forgotten: tried again later", reason=type(error).__name__)
+            if count:
+                log.info("forgot what was said of tickets that ended", tickets=count)
 
     async def _measure_ledger(self) -> None:
         while True:

@@ -31,7 +31,8 @@ OFFERS: Final = Metric(
     "counter",
     "relaydesk_offers_total",
     "offers",
-    "Offers to who works in a queue, and what became of them: offered, renewed, accepted, declined, expired, withdrawn.",
+    "Offers to who works in a queue, and what became of them: offered, renewed, accepted, declined, expired, "
+    "withdrawn.",
     ("queue", "step"),
     agreed=lambda agreement: product(agreement.queues, _OF_OFFERS),
 )
@@ -105,7 +106,20 @@ KEY_FILE: Final = Metric(
     "boolean",
     "1 while the file of API keys is there in a form that cannot be read, or gone: those of before still count.",
 )
-METRICS: Final = [STEPS, OFFERS, ACKNOWLEDGED, UNDELIVERED, OWNERS, OWNED, UNOWNED, OPEN, OLDEST, OUTBOX, LEDGER, KEY_FILE]
+METRICS: Final = [
+    STEPS,
+    OFFERS,
+    ACKNOWLEDGED,
+    UNDELIVERED,
+    OWNERS,
+    OWNED,
+    UNOWNED,
+    OPEN,
+    OLDEST,
+    OUTBOX,
+    LEDGER,
+    KEY_FILE,
+]
 
 # Each is answered from an index of what is open, whatever the ledger holds besides.
 _OWNED: Final = text("SELECT kind, count(*) AS tickets FROM ownership WHERE until_at IS NULL GROUP BY kind")

@@ -141,7 +141,7 @@ _TICKET = ("state", "status", "owner", "queue", "transfer_id", "known_at", "due_
 _TRANSFER = ("status", "attempt", "ended_at", "queue", "receiver", "principal", "digest", "acknowledge_by")
 
 WRITE: Final = text(
-    f"WITH a AS ({_insert('tickets', on_conflict=_or_update('ticket', *_TICKET))}),"
+    f"WITH a AS ({_insert('tickets', on_conflict=_or_update('ticket', *_TICKET) + ', kept = true')}),"
     f" b AS ({_insert('texts', on_conflict=_or_update('ticket', 'normalized', 'classified', 'added'))}),"
     f" c AS ({_insert('transfers', on_conflict=_or_update('transfer_id', *_TRANSFER))}),"
     f" d AS ({_insert('packages')}),"
@@ -230,6 +230,23 @@ ERASE: Final = text(
     " SELECT (SELECT count(*) FROM a) AS packages, (SELECT count(*) FROM b) AS steps,"
     " (SELECT count(*) FROM c) AS notices"
 )
+ENDED: Final = text(
+    "SELECT t.ticket, x.classified FROM tickets t LEFT JOIN texts x ON x.ticket = t.ticket"
+    " WHERE t.owner IS NULL AND t.kept AND t.known_at < :before"
+    " ORDER BY t.known_at LIMIT :most FOR UPDATE OF t SKIP LOCKED"
+)
+FORGET_ENDED: Final = text(
+    "WITH given AS (SELECT * FROM unnest(CAST(:tickets AS text[]), CAST(:classified AS bytea[]))"
+    " AS each(ticket, classified)),"
+    " a AS (UPDATE tickets SET kept = false FROM given WHERE tickets.ticket = given.ticket),"
+    " b AS (DELETE FROM packages USING given WHERE packages.ticket = given.ticket),"
+    " c AS (DELETE FROM notices USING given WHERE notices.ticket = given.ticket)"
+    " UPDATE texts SET normalized = NULL, added = NULL, classified = given.classified FROM given"
+    " WHERE texts.ticket = given.ticket"
+)
+"""What was said of tickets that ended; their intervals, transfers, trail and salt stay, and so does how they were
+classified: the classifier says it again only when it changes."""
+FORGET_BRIEFS: Final = text("DELETE FROM briefs WHERE closes_at < :before")
 STILL_IN_OUTBOX: Final = text("SELECT count(*) FROM outbox WHERE key = :key")
 
 QUEUE: Final = text(

@@ -22,7 +22,7 @@ from ticket_contracts.ids import brief_id
 from ticket_contracts.transfers import TransferEvent
 from ticket_handoff.adapters import statements as sql
 from ticket_handoff.adapters.statements import Rows
-from ticket_handoff.domain import trail
+from ticket_handoff.domain import context, trail
 from ticket_handoff.domain.decision import TransferState
 from ticket_handoff.domain.ledger import Ledger, Texts
 from ticket_handoff.handlers import Changes, Held, is_name
@@ -298,6 +298,20 @@ class Store:
         """Deletes what was published, up to this number."""
         async with self._engine.begin() as connection:
             await connection.execute(sql.FORGET, {"partition": partition, "until": until})
+
+    # -- what ended
+
+    async def forget_ended(self, before: datetime, most: int = 500) -> int:
+        """Forgets what was said of tickets that ended before an instant, and the briefs of closings before it. Returns
+        of how many tickets, at most `most` at a time; what somebody is at work on waits for the next time."""
+        async with self._engine.begin() as connection:
+            await connection.execute(sql.FORGET_BRIEFS, {"before": before})
+            rows = (await connection.execute(sql.ENDED, {"before": before, "most": most})).all()
+            if rows:
+                tickets = [row.ticket for row in rows]
+                classified = [context.without_words(row.classified) for row in rows]
+                await connection.execute(sql.FORGET_ENDED, {"tickets": tickets, "classified": classified})
+        return len(rows)
 
     # -- what people ask
 

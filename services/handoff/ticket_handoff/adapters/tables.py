@@ -39,6 +39,8 @@ tickets = Table(
     Column("transfer_id", Text),
     Column("known_at", _instant),
     Column("due_at", _instant),
+    Column("kept", Boolean, nullable=False, server_default="true"),
+    Index("tickets_ended", "known_at", postgresql_where=text("owner IS NULL AND kept")),
     Index(
         "tickets_by_queue",
         "queue",
@@ -59,7 +61,8 @@ tickets = Table(
         postgresql_where=text("owner IS NULL AND status NOT IN ('closed', 'merged', 'deleted')"),
     ),
     comment="what handoff remembers of a ticket: `state` is the ledger as JSON, the rest is read from it; due_at: the"
-    " nearest deadline of a clock that runs; the index holds what is owned, so that ended tickets cost a queue nothing",
+    " nearest deadline of a clock that runs; kept: it may have text, which goes some"
+    " days after its end; the index holds what is owned, so that ended tickets cost a queue nothing",
 )
 
 texts = Table(

@@ -177,6 +177,13 @@ def _classification(judged: TicketClassified, fields: frozenset[str] | None) -> 
     }
 
 
+def without_words(classified: bytes | None) -> bytes | None:
+    """A classification, JSON, without its evidence, which holds words of the ticket's text."""
+    if classified is None:
+        return None
+    return encode(msgspec.structs.replace(_classified.decode(classified), evidence=[], opinion=None, shadow=None))
+
+
 def facts_of(ledger: Ledger, texts: Texts, at: datetime) -> TicketFacts | None:
     """What conditions of the agreement may ask of the ticket; None before both halves are known."""
     if texts.normalized is None or texts.classified is None:
