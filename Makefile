@@ -73,8 +73,9 @@ chaos: $(READY) ## The long form of the tests of faults, mutations and zones: ho
 dashboards: $(READY) ## Write the dashboards and the reference of the metrics anew from the code
 	$(PY) -m relaydesk_observe write
 
-schemas: $(READY) ## Write the JSON Schemas and the AsyncAPI document anew from the models
+schemas: $(READY) ## Write the JSON Schemas, the AsyncAPI and the OpenAPI document anew from the models
 	$(PY) -m ticket_contracts.documents --write
+	$(PY) -m ticket_handoff openapi > shared/openapi-handoff.json
 
 clean: ## Remove the environment, the desk's data and all caches
 	@if [ -x $(PY) ] && [ -d .run ]; then $(PY) -m relaydesk_replay down || true; fi
