@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,28 @@ async def test_the_shift_brief_prints_its_tickets_and_nothing_else(desk: PageDes
         pdf = await page.pdf(format="A4")
         assert pdf.startswith(b"%PDF")
         await picture(page, "brief-print", full_page=True)
+
+
+async def test_a_closing_leaves_a_record_by_day_and_by_night(desk: PageDesk, browser: Browser) -> None:
+    """All that the queue had at that time, the least time left first: where each went, and what stayed."""
+    closes = desk.now() + timedelta(minutes=30)
+    mail, phone = desk.cases["INC0048190"], desk.cases["INC0048201"]
+    leaving: dict[str, Any] = {"purpose": "reroute", "current": "service-desk", "cause": "queue_closing"}
+    mail.to("helpline-first-line", mail.clock("resolution", 72_000), when=0, closes_at=closes, **leaving)
+    phone.to("helpline-first-line", phone.clock("resolution", 144_000), when=0, closes_at=closes, **leaving)
+    await desk.tell(mail, phone)
+    async with person(browser, desk, **DESK) as somebody:
+        page = await somebody.see("brief?queue=service-desk")
+        await page.get_by_label("Closing").select_option(index=1)
+        await expect(page.locator(".brief")).to_contain_text("Stays in")
+        lines = page.locator(".brief article")
+        await expect(lines).to_have_count(5)
+        for case in (mail, phone):
+            await expect(lines.filter(has_text=case.number)).to_contain_text(
+                desk.version.agreement.queues["helpline-first-line"].title
+            )
+        await accessible(page)
+        await picture(page, "brief-closing", full_page=True)
+        await page.emulate_media(color_scheme="dark")
+        await accessible(page)
+        await picture(page, "brief-closing-dark", full_page=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import msgspec
 
 from audit_history import a_true_history
+from relaydesk_replay.driver import Driver
 from relaydesk_replay.people import Habit, People
 from ticket_contracts import topics
+from ticket_contracts.cloudevents import encode
 from ticket_contracts.ids import event_id
 from ticket_contracts.transfers import OfferMade
 
@@ -47,3 +51,17 @@ def test_who_is_not_named_answers_by_the_star() -> None:
     answer = _people(Habit(silent=1.0)).answer(msgspec.structs.replace(OFFER, queue="second"))
     assert answer is not None
     assert answer[1] == "internal"
+
+
+def test_whoever_has_not_answered_yet_reads_the_newest_package_and_answers_when_they_would_have() -> None:
+    driver = Driver("", "", [], 1, _people(Habit()), grain=timedelta(minutes=15))
+    renewed = msgspec.structs.replace(OFFER, revision=2, digest="f" * 64, decided_for=OFFER.decided_for + timedelta(1))
+    driver._hear(OFFER.TYPE.encode(), encode(OFFER))
+    (planned,) = driver._replies
+    driver._hear(OFFER.TYPE.encode(), encode(renewed))
+    assert driver._replies == [planned]
+    assert driver._unanswered == {(OFFER.transfer_id, OFFER.attempt): renewed.digest}
+    driver._unanswered.clear()  # it is sent, of the package before, and refused
+    driver._hear(OFFER.TYPE.encode(), encode(renewed))
+    again = max(driver._replies)
+    assert (again[3].digest, again[3].reply_id == planned[3].reply_id) == (renewed.digest, False)
