@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import http
 import socket
 import time
@@ -15,6 +16,7 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from prometheus_client import Counter, Histogram
 from prometheus_client.exposition import choose_encoder
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
@@ -144,6 +146,7 @@ class Observed:
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
         self._expected = False
+        self._series = functools.cache(self._find_series)  # a look-up by labels takes a lock and texts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -162,11 +165,12 @@ class Observed:
                 status = message["status"]
                 headers = message.setdefault("headers", [])
                 streams = any(name == b"content-type" and b"event-stream" in value for name, value in headers)
-                names = {name for name, _ in headers}
-                headers += [(name.encode(), said.encode()) for name, said in told.items() if name.encode() not in names]
+                if told:
+                    names = {name for name, _ in headers}
+                    headers += [(n.encode(), said.encode()) for n, said in told.items() if n.encode() not in names]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(**told):
+        with structlog.contextvars.bound_contextvars(**told) if told else contextlib.nullcontext():
             try:
                 await self._app(scope, receive, answer)
             finally:
@@ -179,15 +183,22 @@ class Observed:
                 for method in getattr(route, "methods", None) or ():
                     self._metrics.http_requests.labels(self._metrics.group, method, getattr(route, "path", ""), 500)
 
+    def _find_series(self, method: str, path: str, status: int) -> tuple[Counter, Histogram]:
+        group = self._metrics.group
+        return (
+            self._metrics.http_requests.labels(group, method, path, status),
+            self._metrics.http_seconds.labels(group, method, path),
+        )
+
     def _count(self, scope: Scope, status: int, seconds: float | None) -> None:
         route = scope.get("route")
         if route is not None and _OPERATION in getattr(route, "tags", ()):
             return
         method = scope["method"] if scope["method"] in _METHODS else "other"
-        path = getattr(route, "path", "none")
-        self._metrics.http_requests.labels(self._metrics.group, method, path, status).inc()
+        requests, durations = self._series(method, getattr(route, "path", "none"), status)
+        requests.inc()
         if seconds is not None:
-            self._metrics.http_seconds.labels(self._metrics.group, method, path).observe(seconds)
+            durations.observe(seconds)
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

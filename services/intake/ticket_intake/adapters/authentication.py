@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 import ipaddress
 import re
@@ -12,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
+from typing import Final
 
 from ticket_intake.documents import (
     Authentication,
@@ -105,7 +105,7 @@ class Verifier:
                 token = parameter_values.get(scheme.challenge, "")
                 secrets = self._secrets.of(scheme.secrets)
                 if secrets and _CHALLENGE.fullmatch(token):
-                    return hmac.new(secrets[0], token.encode(), scheme.algorithm).hexdigest()
+                    return hmac.digest(secrets[0], token.encode(), scheme.algorithm).hex()
         return None
 
 
@@ -147,24 +147,24 @@ def _matches(
 def _signed(
     scheme: HmacAuthentication, secrets: list[bytes], headers: Mapping[str, str], body: bytes, now: float
 ) -> bool:
-    given = [
-        part.strip().removeprefix(scheme.prefix)
-        for part in headers.get(scheme.header.lower(), "").split(",")[:8]
-        if part.strip().startswith(scheme.prefix)
-    ]
+    parts = [part.strip() for part in headers.get(scheme.header.lower(), "").split(",")[:8]]
+    given = [part[len(scheme.prefix) :] for part in parts if part.startswith(scheme.prefix)]
     stamp = b""
     if scheme.timestamp_header is not None:
         text = headers.get(scheme.timestamp_header.lower(), "")
         if not _recent(text, scheme, now):
             return False
         stamp = text.encode("utf-8", "replace")
-    size = hashlib.new(scheme.algorithm).digest_size
+    size = _DIGEST_BYTES[scheme.algorithm]
     signatures = [read for text in given if len(read := _decoded(text, scheme.encoding)) == size]
     if not signatures:
         return False
-    parts = {"body": body, "timestamp": stamp}
-    message = b"".join(parts.get(part, part.encode()) for part in scheme.signed)
-    return _any_equal([hmac.new(secret, message, scheme.algorithm).digest() for secret in secrets], signatures)
+    named = {"body": body, "timestamp": stamp}
+    message = b"".join([named[part] if part in named else part.encode() for part in scheme.signed])
+    return _any_equal([hmac.digest(secret, message, scheme.algorithm) for secret in secrets], signatures)
+
+
+_DIGEST_BYTES: Final = {"sha1": 20, "sha256": 32, "sha512": 64}
 
 
 def _decoded(text: str, encoding: str) -> bytes:

@@ -15,7 +15,8 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from fastapi import FastAPI, Path, Request, Response
-from starlette.requests import ClientDisconnect
+from fastapi.routing import APIRoute
+from starlette.types import Receive, Scope, Send
 
 from ticket_contracts import topics
 from ticket_contracts.ids import event_id
@@ -118,6 +119,20 @@ def kafka_producer(bootstrap: str, send_seconds: float) -> Producer:
     return producer
 
 
+class _Direct(APIRoute):
+    """A route that hands the request on as it is: described like any other, but nothing of it is looked for, converted
+    or checked by the framework, which took a third of what an accepted event costs."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **said: Any) -> None:
+        super().__init__(path, endpoint, **said)
+
+        async def call(scope: Scope, receive: Receive, send: Send) -> None:
+            answer: Response = await endpoint(Request(scope, receive, send), **scope["path_params"])
+            await answer(scope, receive, send)
+
+        self.app = call
+
+
 class Edge:
     """`POST /v1/sources/{source}/events`. One per process; its producer is idempotent, not transactional: what it
     accepts does not hang on what the tasks of this process are doing."""
@@ -182,10 +197,11 @@ class Edge:
                     await self.close()
 
         app.router.lifespan_context = lifespan
-        app.add_api_route(
+        app.router.add_api_route(
             "/v1/sources/{source}/events",
             self.receive,
             methods=["POST"],
+            route_class_override=_Direct,
             status_code=202,
             tags=["events"],
             summary="A tool's event",
@@ -235,7 +251,7 @@ class Edge:
         return known or _problem(request, 404, "no such source is open here; the agreement names the desk's sources")
 
     async def _accept(self, request: Request, name: str, source: _Source) -> Response:
-        headers = request.headers
+        headers = _headers(request)
         document, limits = source.document, source.document.limits
         announced = headers.get("content-length", "")
         size = int(announced) if announced.isdecimal() and len(announced) < 19 else 0
@@ -243,7 +259,7 @@ class Edge:
             return _busy(request)
         client = request.client.host if request.client is not None else None
         if not source.verifier.reads_body:
-            refusal = self._refusal(request, source, b"", client)
+            refusal = self._refusal(request, source, headers, b"", client)
             if refusal is not None:
                 return refusal
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -258,8 +274,13 @@ class Edge:
         held, taken = 0, size
         try:
             chunks: list[bytes] = []
+            more = True
             async with asyncio.timeout(_BODY_SECONDS):
-                async for chunk in request.stream():
+                while more:
+                    message = await request.receive()
+                    if message["type"] == "http.disconnect":
+                        return _problem(request, 400, "the connection was closed before the body was whole")
+                    chunk, more = message.get("body", b""), message.get("more_body", False)
                     held += len(chunk)
                     if held > limits.body_bytes:
                         return _too_large(request, limits.body_bytes)
@@ -272,18 +293,16 @@ class Edge:
             body = b"".join(chunks)
             chunks.clear()  # a body is held once
             if source.verifier.reads_body:
-                refusal = self._refusal(request, source, body, client)
+                refusal = self._refusal(request, source, headers, body, client)
                 if refusal is not None:
                     return refusal
             if not body:
                 return _problem(request, 422, "an empty body; send the event as JSON")
             if too_deep(body, limits.depth):
                 return _problem(request, 422, f"brackets nested deeper than {limits.depth}; send a flatter body")
-            return await self._write(request, name, source, body)
+            return await self._write(request, name, source, headers, body)
         except TimeoutError:
             return _problem(request, 408, f"the body did not arrive within {_BODY_SECONDS:g} s; send it again")
-        except ClientDisconnect:
-            return _problem(request, 400, "the connection was closed before the body was whole")
         finally:
             self._in_flight -= 1
             self._bytes -= taken
@@ -292,8 +311,10 @@ class Edge:
         """Whether so many bytes more may be held; one body alone always may, or the largest would never pass."""
         return not self._bytes or self._bytes + size <= self._limits.in_flight_bytes
 
-    def _refusal(self, request: Request, source: _Source, body: bytes, client: str | None) -> Response | None:
-        verdict = source.verifier.verify(request.headers, body, client, time.time())
+    def _refusal(
+        self, request: Request, source: _Source, headers: Mapping[str, str], body: bytes, client: str | None
+    ) -> Response | None:
+        verdict = source.verifier.verify(headers, body, client, time.time())
         if verdict is Verdict.AUTHENTIC:
             # Counted from here on: who is not authentic cannot use up what the tool may send.
             wait = source.bucket.take(time.monotonic())
@@ -308,13 +329,15 @@ class Edge:
         detail = "the signature or credentials do not fit; compare the secret here with the one in the tool"
         return _problem(request, 401, detail, {} if challenge is None else {"WWW-Authenticate": challenge})
 
-    async def _write(self, request: Request, name: str, source: _Source, body: bytes) -> Response:
+    async def _write(
+        self, request: Request, name: str, source: _Source, said: Mapping[str, str], body: bytes
+    ) -> Response:
         headers: list[tuple[str, bytes]] = [("content-type", b"application/json")]
         for header in source.headers:
-            if given := request.headers.get(header, ""):
+            if given := said.get(header, ""):
                 headers.append((DELIVERY, given[:_HEADER_LIMIT].encode("utf-8", "replace")))
                 break
-        traceparent = request.headers.get(TRACEPARENT, "")
+        traceparent = said.get(TRACEPARENT, "")
         if is_traceparent(traceparent):
             headers.append((TRACEPARENT, traceparent.encode()))
         try:
@@ -368,6 +391,11 @@ class Edge:
     async def close(self) -> None:
         """Writes what is still on its way, and closes the producer."""
         await self._discard()
+
+
+def _headers(request: Request) -> dict[str, str]:
+    """By lower-case name; of a repeated one the first counts."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(request.scope["headers"])}
 
 
 # --- answers
