@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -26,8 +27,8 @@ PART: Final = "relaydesk-part"
 
 
 def decode(value: bytes | None) -> Any:
-    """A message's JSON, also with line breaks and tabs inside its texts as they are: the templates that admins write in
-    tools escape quotes at best. Raises NotUnderstood."""
+    """A message's JSON, also with line breaks, tabs and backslashes inside its texts as they are: the templates that
+    admins write in tools escape quotes at best. Raises NotUnderstood."""
     if value is None:
         raise NotUnderstood(
             "(body)", "no value: a tombstone means nothing here; a ticket is deleted by its source's event"
@@ -36,7 +37,7 @@ def decode(value: bytes | None) -> Any:
         return msgspec.json.decode(value[3:] if value[:3] == b"\xef\xbb\xbf" else value)
     except msgspec.DecodeError as error:
         try:
-            return _with_line_breaks(value)
+            return _leniently(value)
         except (ValueError, RecursionError):
             raise NotUnderstood("(body)", f"not JSON: {str(error)[:120]}") from error
     except RecursionError as error:
@@ -45,11 +46,14 @@ def decode(value: bytes | None) -> Any:
         raise NotUnderstood("(body)", f"not JSON: not UTF-8 at byte {error.start}") from error
 
 
-def _with_line_breaks(value: bytes) -> Any:
-    """Raises ValueError for what is no JSON for another reason as well."""
-    if not any(character in value for character in (b"\n", b"\r", b"\t")):
-        raise ValueError("nothing to be lenient with")
-    content = json.loads(value.decode("utf-8-sig"), strict=False, parse_constant=_refuse)
+_BACKSLASH: Final = re.compile(r'\\(?P<escape>["\\/bfnrt]|u[0-9a-fA-F]{4})?')
+
+
+def _leniently(value: bytes) -> Any:
+    """Line breaks and tabs are read as they stand, and a backslash that escapes nothing (`C:\\Users`) as one. Raises
+    ValueError for what is no JSON for another reason as well."""
+    text = _BACKSLASH.sub(lambda found: found[0] if found["escape"] else "\\\\", value.decode("utf-8-sig"))
+    content = json.loads(text, strict=False, parse_constant=_refuse)
     msgspec.json.encode(content)  # a lone surrogate is no text
     return content
 

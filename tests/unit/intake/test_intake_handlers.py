@@ -128,6 +128,22 @@ def test_what_is_not_understood_is_a_dead_letter_and_the_others_go_on(body: byte
     assert [event.external_id for event in normalized(desk)] == ["2"]
 
 
+@pytest.mark.parametrize(
+    ("body", "title"),
+    [
+        (b'{"id": 1, "title": "two\nlines"}', "two lines"),
+        (b'{"id": 1, "title": "C:\\Users\\x"}', "C:\\Users\\x"),
+        (b'{"id": 1, "title": "\\\\srv\\share \\u00e4 \\uZZ"}', "\\srv\\share ä \\uZZ"),
+    ],
+)
+def test_what_a_template_did_not_escape_is_read_as_it_stands(body: bytes, title: str) -> None:
+    desk = new_desk()
+    say(desk, body)
+    desk.run()
+    (event,) = normalized(desk)
+    assert event.title == title
+
+
 def test_a_tombstone_and_a_source_without_a_document_are_dead_letters() -> None:
     desk = InMemoryDesk(START)
     desk.add(

@@ -91,7 +91,7 @@ def test_what_is_no_path_is_refused_when_it_is_compiled(expression: str) -> None
 
 
 def test_a_function_given_the_wrong_type_is_said_where_it_is_read() -> None:
-    with pytest.raises(NotUnderstood, match="cannot be read here"):
+    with pytest.raises(NotUnderstood, match="cannot use what stands there"):
         Path("join('@', [a, b])").get({"a": "x"})
 
 

@@ -552,7 +552,7 @@ def test_the_requesters_own_comments_are_a_customers() -> None:
 
 
 def test_glpi_ticket_followup_and_delete() -> None:
-    ticket = {
+    ticket: dict[str, Any] = {
         "event": "new",
         "item": {
             "id": 5,
@@ -586,6 +586,10 @@ def test_glpi_ticket_followup_and_delete() -> None:
             "created_at": "2026-03-02T07:00:00Z",
         },
     )
+    for kept in (False, 0, "0", None):
+        assert read("glpi", {**ticket, "item": {**ticket["item"], "is_deleted": kept}})["status"] == "open"
+    for gone in (True, 1, "1"):
+        assert read("glpi", {**ticket, "item": {**ticket["item"], "is_deleted": gone}})["status"] == "deleted"
     followup = {
         "event": "new",
         "item": {
@@ -835,8 +839,14 @@ def test_generic() -> None:
         ("generic", {"id": 1, "version": "one"}, "version: 'one' is not a whole number"),
         ("generic", {"id": 1, "attachments": "x"}, "a text where a list of attachments"),
         ("znuny", {"Ticket": {"TicketID": 1, "Changed": "yesterday"}}, "Ticket.Changed: 'yesterday' is not an instant"),
-        ("alertmanager", {"alerts": []}, "alerts: no list of tickets"),
-        ("alertmanager", {"alerts": [{"fingerprint": "a"}]}, "cannot be read here"),
+        (
+            "zendesk_triggers",
+            {"ticket": {"id": "{{ticket.id}}", "title": "x"}},
+            "placeholder that the tool did not fill",
+        ),
+        ("alertmanager", {"alerts": []}, "alerts: an empty list"),
+        ("alertmanager", {"alerts": None}, "alerts: no list of tickets"),
+        ("alertmanager", {"alerts": [{"fingerprint": "a"}]}, "join() cannot use what stands there"),
         ("opsgenie", {"action": "Create"}, "not about an alert"),
     ],
 )

@@ -152,7 +152,8 @@ class Source:
             return [body]
         found = self.parts.get(body)
         if not isinstance(found, list) or not found:
-            raise NotUnderstood(self.parts.text, "no list of tickets stands there")
+            why = "an empty list: the message holds no ticket" if found == [] else "no list of tickets stands there"
+            raise NotUnderstood(self.parts.text, why)
         if not all(type(item) is dict for item in found):
             raise NotUnderstood(self.parts.text, "an entry of the list is not an object")
         return [{"item": item, "body": body} for item in found]
@@ -165,6 +166,10 @@ class Source:
             )
         if len(external) > EXTERNAL_ID_LIMIT:
             raise NotUnderstood(self.external_id.text, f"an id of more than {EXTERNAL_ID_LIMIT} characters")
+        if "{{" in external:
+            raise NotUnderstood(
+                self.external_id.text, "a placeholder that the tool did not fill in; mend the body that it is to send"
+            )
         instance = self.instance
         if self.instance_path is not None:
             instance = _scalar(self.instance_path.get(scope), self.instance_path).replace(":", "_") or instance

@@ -349,6 +349,9 @@ def _library(text: str, reads: tuple[tuple[str, ...], ...]) -> Search:
     def get(body: Any) -> Any:
         try:
             value = expression.search(body, options)
+        except jmespath.exceptions.JMESPathTypeError as error:
+            why = f"{error.function_name}() cannot use what stands there: a field is missing, or of another kind"
+            raise NotUnderstood(text, why) from error
         except (jmespath.exceptions.JMESPathError, TypeError, ValueError, ArithmeticError) as error:
             # A function was given what it does not take; the library's own checks do not see all of it.
             raise NotUnderstood(text, f"cannot be read here: {type(error).__name__}") from error
