@@ -70,8 +70,9 @@ def _show_transfers(found: Transfers, *, as_json: bool) -> None:
         print(f"    {ticket}: {seconds:,.0f} s")
     print(
         f"{found.changes:,} changes of group that the source shows: an event names another group than the ticket's "
-        f"last event that named one; {found.moved:,} of them opened a transfer"
+        "last event that named one"
     )
+    print(f"{found.moved:,} transfers that the source opened, by such a change or by a later event's first group")
     print(f"{len(found.exposed):,} offers showed what a contract no longer allows, until they were taken back:")
     for seen in found.exposed:
         print(f"    {seen.ticket}: {seen.queue} saw {', '.join(seen.fields)} from {seen.since} until {seen.until}")

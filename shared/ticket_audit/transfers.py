@@ -64,10 +64,11 @@ class Transfers(msgspec.Struct):
     event and its end, where there were any.
 
     changes: of a ticket's group that its source shows: an event names another than the ticket's last event that named
-    one. moved: transfers that such a change opened; none is where the ticket is routed for the first time anyway, goes
-    back to intake duty, or ends with it. groups: tickets that the source sent from a group to another and straight
-    back; queues: those that the desk did so with. exposed: offers that were taken back since a contract came to allow
-    less."""
+    one. moved: transfers that the source opened by naming a group. Not every change does: a ticket may go back to
+    intake duty or end with it; and the first group is no change, but opens one where a later event names it.
+
+    groups: tickets that the source sent from a group to another and straight back; queues: those that the desk did so
+    with. exposed: offers that were taken back since a contract came to allow less."""
 
     kinds: dict[str, Kind] = {}
     tickets: int = 0
