@@ -205,7 +205,7 @@ async def test_loads_and_caps_stay_exact(desk: KafkaDesk, processes: Processes, 
                 processes.keep_two()
                 return await growth.offsets() > before + 20
 
-            await until(at_work, 90)
+            await until(at_work, 400)  # a router that follows a kill goes message by message: first halves say nothing
             if fault == "kill":
                 kill(processes)
                 assert len(await decided(desk)) < (number + 1) * WAVE, "the fault struck pending work"
