@@ -30,11 +30,13 @@ AGREEMENTS = ROOT / "deploy/agreements"
 QUICKLY = {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "2s"}
 
 
-def sooner(directory: Path) -> Path:
-    """The desk's own rules, looked at more often; what must last for some seconds lasts for two."""
+def sooner(directory: Path, *, minutes: bool = False) -> Path:
+    """The desk's own rules, looked at more often; what must last for some seconds lasts for two. minutes: also what
+    must last for minutes. The expressions are untouched."""
+    directory.mkdir()
     for path in (ROOT / "deploy/prometheus/rules").glob("*.yml"):
         often = re.sub(r"interval: \d+\w", "interval: 2s", path.read_text())
-        (directory / path.name).write_text(re.sub(r"for: \d+s", "for: 2s", often))
+        (directory / path.name).write_text(re.sub(r" for: \d+[sm]" if minutes else r" for: \d+s", " for: 2s", often))
     return directory
 
 
@@ -89,14 +91,21 @@ def needs_prometheus() -> None:
 
 @contextlib.asynccontextmanager
 async def played(
-    directory: Path, feed: Feed, agreement: Path, *, grain: timedelta, partners: tuple[str, ...] = ()
+    directory: Path,
+    feed: Feed,
+    agreement: Path,
+    *,
+    grain: timedelta,
+    partners: tuple[str, ...] = (),
+    escalates: float = 0.0,
+    live: bool = True,
 ) -> AsyncIterator[Watched]:
     """A desk that has played a feed under the eyes of a Prometheus that looks often, and then went live.
 
-    partners: for whom there shall be a key.
+    partners: for whom there shall be a key. escalates: share of its tickets that the first partner passes on.
+    live: False for one that stays where the feed ends, and tells at once what must last for minutes.
     """
     needs_prometheus()
-    (directory / "rules").mkdir()
     plan = Plan(
         directory,
         agreement,
@@ -107,15 +116,17 @@ async def played(
         ephemeral=True,
         watched=True,
         scrapes=QUICKLY,
-        rules=sooner(directory / "rules"),
+        rules=sooner(directory / "rules", minutes=not live),
     )
     keys = {partner: (await _key(directory, partner)).strip() for partner in partners}
     async with desks.running(plan) as desk, httpx.AsyncClient(trust_env=False, timeout=60) as client:
         since = time.time()
-        driver = Driver(desk.bootstrap, "", desk.names, 2, simulated_people(desk.agreement, 1), grain=grain)
+        people = simulated_people(desk.agreement, 1, escalates)
+        driver = Driver(desk.bootstrap, "", desk.names, 2, people, grain=grain)
         await driver.play(feed, lambda _: desk.supervisor.raise_failure())
-        await desks.go_live(desk)
-        await driver.go_live()
+        if live:
+            await desks.go_live(desk)
+            await driver.go_live()
         keys["internal"] = (directory / desks.OPERATOR_KEY).read_text().strip()
         headers = {who: {"authorization": f"Bearer {key}"} for who, key in keys.items()}
         yield Watched(plan, desk, client, headers, since)

@@ -8,6 +8,8 @@ import sys
 
 import structlog
 
+DECISIONS = "ticket_runtime.decisions"
+"""The logger of decisions: its messages are lines of JSON already."""
 _NOISY = {"aiokafka": logging.ERROR, "uvicorn": logging.WARNING}
 _SELDOM_SECONDS = 10.0
 
@@ -66,6 +68,11 @@ def configure_logs(service: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    decisions = logging.getLogger(DECISIONS)
+    plain = logging.StreamHandler(sys.stderr)
+    plain.setFormatter(logging.Formatter("%(message)s"))
+    decisions.handlers[:] = [plain]
+    decisions.propagate = False
     for name, least in _NOISY.items():
         logging.getLogger(name).setLevel(max(least, root.level))
 

@@ -43,6 +43,8 @@ class Collector:
         self.stored: list[tuple[bytes, bytes | None]] = []
         self.decided: list[tuple[str, Event]] = []
         """What was emitted, as events: for who counts them once they are committed."""
+        self.records: list[Message] = []
+        """The same as it is written, in the same order."""
         self.cause: Record | None = None
         """The record that was handled last, None for a timer or one that could not be read."""
         self.refused: Reason = "refused"
@@ -59,35 +61,35 @@ class Collector:
         return len(self.messages), len(self.stored), len(self.decided)
 
     def drop_since(self, mark: tuple[int, int, int]) -> None:
-        del self.messages[mark[0] :], self.stored[mark[1] :], self.decided[mark[2] :]
+        del self.messages[mark[0] :], self.stored[mark[1] :], self.decided[mark[2] :], self.records[mark[2] :]
 
     def take(self) -> tuple[list[Message], list[tuple[bytes, bytes | None]]]:
         """All that was given out, which is forgotten here: messages and changelog records, each in order. Who needs
-        `decided` reads it before."""
+        `decided` or `records` reads them before."""
         taken = self.messages, self.stored
-        self.messages, self.stored, self.decided = [], [], []
+        self.messages, self.stored, self.decided, self.records = [], [], [], []
         return taken
 
     def emit(self, topic: str, event: Event) -> str:
         own_id = cloudevents.ce_id(event)
         key = event.ticket.encode()
         self.decided.append((topic, event))
-        self.messages.append(
-            Message(
-                topic,
-                key,
-                cloudevents.encode(event),
-                cloudevents.headers(
-                    own_id,
-                    event.TYPE,
-                    self._source,
-                    event.ticket,
-                    cloudevents.instant_text(event.decided_for),
-                    self._trace_of(own_id),
-                ),
-                self._partition_of(key),
-            )
+        record = Message(
+            topic,
+            key,
+            cloudevents.encode(event),
+            cloudevents.headers(
+                own_id,
+                event.TYPE,
+                self._source,
+                event.ticket,
+                cloudevents.instant_text(event.decided_for),
+                self._trace_of(own_id),
+            ),
+            self._partition_of(key),
         )
+        self.messages.append(record)
+        self.records.append(record)
         return own_id
 
     def forward(

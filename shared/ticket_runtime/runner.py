@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
 from ticket_contracts.time import TimeStep
-from ticket_runtime import stepping
+from ticket_runtime import decisions, stepping
 from ticket_runtime.attempts import ALONE_AT_MOST, Mark, care_after
 from ticket_runtime.changelog import restore
 from ticket_runtime.clock import Clock
@@ -546,7 +546,7 @@ class TaskRunner:
     async def _commit(
         self, offsets: dict[TopicPartition, int], marks: dict[TopicPartition, Mark] | None = None
     ) -> None:
-        decided = self._collector.decided
+        decided, records = self._collector.decided, self._collector.records
         messages, stored = self._collector.take()
         began = time.perf_counter()
         await self._producer.commit(
@@ -565,6 +565,7 @@ class TaskRunner:
         self._tally.settle(messages, None if present is None else present.timestamp())
         if decided and self._group.observer is not None:
             self._group.observer.committed(self.number, decided, present)
+        decisions.tell(self._group.name, decided, records)
 
     def _mark(self, tp: TopicPartition) -> Mark:
         if not self._careful:

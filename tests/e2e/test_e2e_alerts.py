@@ -200,6 +200,16 @@ async def test_alerts_one_ticket_is_followed_over_all_topics_http_and_the_logs(w
     assert {seen.traceparent.split("-")[1] for seen in steps} == {TRACE}
     assert {seen.correlationid for seen in steps} == {correlation}
 
+    # Whoever decided something of it says so in its log, with the trace.
+    for service in ("intake", "classifier", "router", "sla-monitor", "handoff"):
+        said = (watched.plan.directory / "services" / f"{service}.log").read_bytes()
+        lines = [msgspec.json.decode(line) for line in said.splitlines() if TRACE.encode() in line]
+        decided = [line for line in lines if line["event"] == "decided" and line["ticket"] == ticket]
+        assert decided, service
+        assert {line["correlationid"] for line in decided} == {correlation}
+        assert {line["id"] for line in decided} <= ids | {seen.id for seen in found}
+        assert b"Outlook does not start" not in said
+
     # What cannot be handled stands in the log of who could not, with its trace.
     assert (await watched.post(b"{ nor this", traceparent=PARENT)).status_code == 202
     log = watched.plan.directory / "services" / "intake.log"

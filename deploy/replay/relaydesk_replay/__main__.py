@@ -266,16 +266,17 @@ def _driver(desk: desks.Desk, plan: desks.Plan, feed: Feed, seed: int) -> Driver
     return Driver(desk.bootstrap, "", desk.names, plan.partitions, simulated_people(desk.agreement, seed), grain=grain)
 
 
-def simulated_people(agreement: Agreement, seed: int) -> People:
+def simulated_people(agreement: Agreement, seed: int, escalates: float = 0.0) -> People:
     """Who answers how: internal teams take what they are offered within minutes; the agreement's first partner declines
-    now and then; its last, where it has several, often does not answer."""
+    now and then; its last, where it has several, often does not answer. escalates: share of what the first partner
+    accepts that it passes on."""
     habits = {"*": Habit()}
     partners = list(agreement.partners)
     for name, queue in agreement.queues.items():
         if queue.partner and len(partners) > 1 and queue.partner == partners[-1]:
             habits[name] = Habit(after=300, until=1_500, silent=0.6)
         elif queue.partner:
-            habits[name] = Habit(after=60, until=840, declines=0.08, silent=0.01)
+            habits[name] = Habit(after=60, until=840, declines=0.08, silent=0.01, escalates=escalates)
     return People(habits, {name: queue.partner for name, queue in agreement.queues.items() if queue.partner}, seed)
 
 

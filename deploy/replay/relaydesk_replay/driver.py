@@ -21,11 +21,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.partitioner import murmur2
 
 from relaydesk_replay.feed import Feed, FeedItem
-from relaydesk_replay.people import People
+from relaydesk_replay.people import Answer, People
 from ticket_contracts import topics
 from ticket_contracts.cloudevents import encode
 from ticket_contracts.time import Progress, TimeStep
-from ticket_contracts.transfers import OfferClosed, OfferMade, Reply
+from ticket_contracts.transfers import OfferClosed, OfferMade
 
 _progress = msgspec.json.Decoder(Progress)
 _offer = msgspec.json.Decoder(OfferMade)
@@ -87,7 +87,7 @@ class Driver:
         self._offers = sorted(
             name for name in names if name.startswith(topics.OFFERS) and not name.endswith(topics.DEAD_LETTER)
         )
-        self._replies: list[tuple[datetime, str, str, Reply]] = []
+        self._replies: list[tuple[datetime, str, Answer]] = []
         self._over: set[tuple[str, int | None]] = set()
         self._unanswered: dict[tuple[str, int | None], str | None] = {}
         self._ends: dict[str, list[int]] = {}
@@ -262,28 +262,35 @@ class Driver:
                 return
             answer = self._people.answer(offer)
             if answer is not None:
-                at, principal, reply = answer
-                self._unanswered[reply.transfer_id, reply.attempt] = reply.digest
-                heapq.heappush(self._replies, (at, reply.reply_id, topics.replies(principal), reply))
+                self._unanswered[offer.transfer_id, offer.attempt] = offer.digest
+                self._will_say(answer)
+
+    def _will_say(self, answer: Answer) -> None:
+        heapq.heappush(self._replies, (answer.at, answer.reply.reply_id, answer))
 
     async def _send_replies(self, instant: datetime) -> int:
         sent = []
         while self._replies and self._replies[0][0] <= instant:
-            at, _, topic, reply = heapq.heappop(self._replies)
-            digest = self._unanswered.pop((reply.transfer_id, reply.attempt))
+            at, _, answer = heapq.heappop(self._replies)
+            reply = answer.reply
+            if reply.transfer_id:  # what they say of a ticket that they have needs no package
+                digest = self._unanswered.pop((reply.transfer_id, reply.attempt))
+                reply = msgspec.structs.replace(reply, digest=digest)
             if (reply.transfer_id, reply.attempt) in self._over:
                 continue  # its receiver has been told that the offer is over, and does not answer it
             assert reply.ticket is not None
             key = reply.ticket.encode()
             sent.append(
                 await self._producer.send(
-                    self._prefix + topic,
-                    encode(msgspec.structs.replace(reply, digest=digest)),
+                    self._prefix + topics.replies(answer.principal),
+                    encode(reply),
                     key=key,
                     partition=_partition(key, self._partitions),
                     timestamp_ms=_milliseconds(at),
                 )
             )
+            if answer.then is not None:
+                self._will_say(answer.then)
         await asyncio.gather(*sent)
         return len(sent)
 

@@ -17,12 +17,24 @@ from ticket_contracts.transfers import OfferMade, Reply
 @dataclass(frozen=True, slots=True)
 class Habit:
     """How the receivers of some queues behave. after, until: seconds within which they answer (even spread).
-    declines, silent: shares of offers, 0 to 1, that are declined with a reason, or never answered."""
+    declines, silent: shares of offers, 0 to 1, that are declined with a reason, or never answered. escalates: share of
+    what they accepted that they pass on, as long after it again, with a question."""
 
     after: int = 60
     until: int = 600
     declines: float = 0.0
     silent: float = 0.0
+    escalates: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """at: when (UTC). principal: whose replies topic it goes to. then: what the same people say after it."""
+
+    at: datetime
+    principal: str
+    reply: Reply
+    then: Answer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +45,10 @@ class People:
     principals: dict[str, str]
     seed: int = 1
 
-    def answer(self, offer: OfferMade) -> tuple[datetime, str, Reply] | None:
-        """(when, replies topic's principal, reply) to an offer, or None for silence."""
+    def answer(self, offer: OfferMade) -> Answer | None:
+        """None for silence."""
         habit = self.habits.get(offer.queue, self.habits["*"])
-        mood, pace = self._draw(offer)
+        mood, pace, skill = self._draw(offer)
         if mood < habit.silent:
             return None
         declines = mood < habit.silent + habit.declines
@@ -50,9 +62,20 @@ class People:
             reason="no free hands for this one" if declines else None,
             actor=offer.receiver,
         )
-        at = offer.decided_for + timedelta(seconds=int(habit.after + pace * (habit.until - habit.after)))
-        return at, self.principals.get(offer.queue, "internal"), reply
+        taken = timedelta(seconds=int(habit.after + pace * (habit.until - habit.after)))
+        principal, at = self.principals.get(offer.queue, "internal"), offer.decided_for + taken
+        if declines or skill >= habit.escalates:
+            return Answer(at, principal, reply)
+        question = Reply(
+            reply_id=event_id("replay-escalation", self.seed, offer.transfer_id, offer.attempt),
+            action="escalate",
+            ticket=offer.ticket,
+            reason="what else can be done here?",
+            actor=offer.receiver,
+        )
+        return Answer(at, principal, reply, Answer(at + taken, principal, question))
 
-    def _draw(self, offer: OfferMade) -> tuple[float, float]:
+    def _draw(self, offer: OfferMade) -> tuple[float, float, float]:
         digest = hashlib.sha256(f"{self.seed}/{offer.transfer_id}/{offer.attempt}".encode()).digest()
-        return int.from_bytes(digest[:8]) / 2**64, int.from_bytes(digest[8:16]) / 2**64
+        mood, pace, skill = (int.from_bytes(digest[at : at + 8]) / 2**64 for at in (0, 8, 16))
+        return mood, pace, skill

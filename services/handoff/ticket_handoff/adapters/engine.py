@@ -26,6 +26,7 @@ from ticket_handoff.adapters.store import Numbered, Store
 from ticket_handoff.domain.decision import Answer
 from ticket_handoff.domain.facts import ReplyGiven
 from ticket_handoff.handlers import OF_TICKETS, Changes, HandoffWork
+from ticket_runtime import decisions
 from ticket_runtime.agreements import Agreements
 from ticket_runtime.attempts import read_mark
 from ticket_runtime.clock import Clock
@@ -318,10 +319,12 @@ class Replies:
             work.hold(loaded.held, ticket_of)
             out.begin(_as_record(given, trace or {}))
             answer = work.answer(given, event_id("http", given.principal, given.reply.reply_id), out)
+            decided, records = out.decided, out.records
             messages, _ = out.take()
             changes = work.take_changes()
             appended = await self._store.write(connection, changes, messages, loaded.salts)
         self._count(changes)
+        decisions.tell("handoff", decided, records)
         self._appended(appended)
         return answer
 

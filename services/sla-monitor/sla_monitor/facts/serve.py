@@ -14,11 +14,13 @@ from typing import Any
 
 from aiokafka.errors import KafkaError
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sla_monitor.facts import schema, store
 from sla_monitor.facts.http import FiguresCollector, Snapshots, add_routes
 from sla_monitor.facts.measure import FactsMetrics
 from sla_monitor.facts.reading import TOPICS
+from sla_monitor.facts.retention import forget
 from sla_monitor.facts.watch import Standing, watching
 from sla_monitor.facts.worker import GROUP, Gatherer
 from ticket_runtime.clock import Clock
@@ -33,6 +35,7 @@ _LOOK_SECONDS = 3.0
 _STUCK_SECONDS = 90.0
 _STOP_SECONDS = 15.0
 _PATIENCE_SECONDS = 60.0
+_FORGET_SECONDS = 6 * 3_600.0
 
 log = logger(__name__)
 
@@ -99,6 +102,7 @@ async def _serve(settings: RuntimeSettings) -> int:
         helpers = [
             asyncio.create_task(_watch(settings, state), name="watch"),
             asyncio.create_task(snapshots.keep_fresh(), name="figures"),
+            asyncio.create_task(_keep_house(engine, clock), name="housekeeping"),
         ]
         if clock.streaming:
             helpers.append(asyncio.create_task(_follow(settings, clock), name="time"))
@@ -128,6 +132,20 @@ async def _migrated(engine: Any) -> None:
             if asyncio.get_running_loop().time() > until:
                 raise CannotRun(f"no database answers: {store.first_line(error)}") from None
             await asyncio.sleep(0.5)
+
+
+async def _keep_house(engine: AsyncEngine, clock: Clock) -> None:
+    """Trouble of the database is for the next time."""
+    while True:
+        now = _present(clock)
+        if now is not None:
+            try:
+                gone = await forget(engine, now)
+                if gone:
+                    log.info("forgot tickets that are past their retention", tickets=gone)
+            except (OSError, DBAPIError) as error:
+                log.warning("nothing was forgotten", error=store.first_line(error))
+        await asyncio.sleep(_FORGET_SECONDS)
 
 
 def _present(clock: Clock) -> datetime | None:
