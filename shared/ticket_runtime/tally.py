@@ -7,7 +7,8 @@ from collections import Counter, defaultdict
 
 from ticket_runtime.handling import Arrived, Outcome
 from ticket_runtime.metrics import Metrics
-from ticket_runtime.outputs import Collector, Message
+from ticket_runtime.outputs import Collector, Message, trace_of
+from ticket_runtime.task import Record
 
 
 class Tally:
@@ -18,6 +19,7 @@ class Tally:
         self._outcomes: defaultdict[tuple[str, Outcome], int] = defaultdict(int)
         self._reasons: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._instants: defaultdict[str, list[float]] = defaultdict(list)
+        self._oldest: dict[str, Record] = {}
         self._seen: dict[str, int] = {}
         self._spent: defaultdict[str, float] = defaultdict(float)
         self._topic = ""
@@ -40,7 +42,10 @@ class Tally:
         if outcome == "dead_letter":
             self._reasons[topic, out.refused] += 1
         elif outcome == "handled" and out.cause is not None:
-            self._instants[topic].append(out.cause.instant.timestamp())
+            cause = out.cause
+            self._instants[topic].append(cause.instant.timestamp())
+            if topic not in self._oldest or cause.instant < self._oldest[topic].instant:
+                self._oldest[topic] = cause
         self._seen[topic] = arrived.timestamp
 
     def settle(self, written: list[Message], committed_at: float | None) -> None:
@@ -57,12 +62,13 @@ class Tally:
         if committed_at is not None:
             for topic, instants in self._instants.items():
                 ages = [max(committed_at - instant, 0.0) for instant in instants]
-                metrics.event_age.labels(group, topic).observe_all(ages)
+                trace = trace_of(self._oldest[topic])[0].traceparent.split("-")[1]
+                metrics.event_age.labels(group, topic).observe_all(ages, trace)
         for topic, number in Counter(message.topic for message in written).items():
             metrics.written.labels(group, topic).inc(number)
         self.drop()
 
     def drop(self) -> None:
         """What was handled since the last commit has not happened."""
-        for kept in (self._outcomes, self._reasons, self._instants, self._seen, self._spent):
+        for kept in (self._outcomes, self._reasons, self._instants, self._oldest, self._seen, self._spent):
             kept.clear()

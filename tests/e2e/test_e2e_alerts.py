@@ -210,6 +210,17 @@ async def test_alerts_one_ticket_is_followed_over_all_topics_http_and_the_logs(w
         assert {line["id"] for line in decided} <= ids | {seen.id for seen in found}
         assert b"Outlook does not start" not in said
 
+    # And a slow bucket of a histogram leads to the trace of what was slow.
+    async def exemplars() -> Any:
+        answer = await watched.client.get(
+            f"{watched.desk.endpoints['prometheus']}/api/v1/query_exemplars",
+            params={"query": "relaydesk_event_age_seconds_bucket", "start": watched.since, "end": time.time()},
+        )
+        return answer.json()["data"]
+
+    (first, *_) = await until(exemplars, 30, "exemplars")
+    assert len(first["exemplars"][0]["labels"]["trace_id"]) == 32
+
     # What cannot be handled stands in the log of who could not, with its trace.
     assert (await watched.post(b"{ nor this", traceparent=PARENT)).status_code == 202
     log = watched.plan.directory / "services" / "intake.log"

@@ -94,6 +94,7 @@ class LocalPrometheus(LocalServer):
             _binary(self.binaries),
             f"--config.file={self.data / 'prometheus.yml'}",
             f"--storage.tsdb.path={self.data / 'data'}",
+            "--enable-feature=exemplar-storage",
             f"--web.listen-address={HOST}:{port}",
         ]
         return _launch(self, command, port)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from prometheus_client import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 import sla_monitor.adapters.measure as sla
@@ -122,3 +123,13 @@ def test_a_histogram_takes_a_batch_as_it_takes_single_values() -> None:
         shown.append(generate_latest(registry))
     assert shown[0] == shown[1]
     assert b'le="+Inf"} 8.0' in shown[0]
+
+
+def test_the_slowest_of_a_batch_leads_to_its_trace() -> None:
+    registry = Registry()
+    histogram = registry.histogram(runtime.BATCH).labels("g")
+    histogram.observe_all([0.001, 3.0, 0.05], "4bf92f3577b34da6a3ce929d0e0e4736")
+    text = openmetrics(registry).decode()  # type: ignore[no-untyped-call]
+    (line,) = [line for line in text.splitlines() if "trace_id" in line]
+    assert 'le="5.0"' in line
+    assert '# {trace_id="4bf92f3577b34da6a3ce929d0e0e4736"} 3.0' in line

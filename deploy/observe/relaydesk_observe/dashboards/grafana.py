@@ -93,5 +93,6 @@ def _panel(panel: Panel, number: int) -> Any:
     )
     for place, (query, legend) in enumerate(panel.queries):
         asked = prometheus.Dataquery().expr(query).legend_format(legend).ref_id("ABCDEFGH"[place]).datasource(SOURCE)
-        builder = builder.with_target(asked.instant() if panel.kind in ("bars", "table") else asked.range())
+        asked = asked.instant() if panel.kind in ("bars", "table") else asked.range()
+        builder = builder.with_target(asked.exemplar(True) if "event_age" in query else asked)
     return builder
