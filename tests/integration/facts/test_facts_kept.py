@@ -13,6 +13,7 @@ from facts_database import contents, engine_of, write
 from facts_worker import LIFECYCLE, publish, workers
 from runtime_kafka import KafkaDesk, until
 from sla_monitor.facts import schema
+from sla_monitor.facts.reading import rows_of
 from sla_monitor.facts.retention import KEPT, forget
 
 
@@ -44,7 +45,20 @@ async def test_facts_made_anew_beside_a_worker_are_those_of_the_topics(
         _, said = await rebuilding.communicate()
         assert rebuilding.returncode == 0, said.decode()
         await publish(desk, third)
-        await until(worker.caught_up, 90)
+        wanted: dict[str, set[str]] = {}
+        for record in records:
+            for table, row in rows_of(record.topic, record.ce_type, record.value):
+                key = "/".join(str(row[column.name]) for column in table.primary_key)
+                wanted.setdefault(table.name, set()).add(key)
+
+        async def gathered() -> bool:
+            async with engine.connect() as connection:
+                for name, keys in wanted.items():
+                    if await connection.scalar(text(f"SELECT count(*) FROM facts.{name}")) != len(keys):
+                        return False
+            return True
+
+        await until(gathered, 90)
         assert worker.process.returncode is None
         found = await contents(engine)
         await worker.kill()
