@@ -80,6 +80,22 @@ def test_a_rule_asks_only_for_metrics_that_are_exported(rule: dict[str, Any]) ->
     assert asked - known - {"relaydesk"} == set()
 
 
+@pytest.mark.parametrize("page", sorted(RUNBOOKS.glob("*.md")), ids=lambda page: page.stem)
+def test_a_runbook_asks_only_for_metrics_that_are_exported(page: Path) -> None:
+    known = catalogue.series_names() | {each["record"] for each in rules() if "record" in each}
+    known |= {metric.name for metric in catalogue.every()}  # in prose a histogram is named as a whole
+    asked = set(re.findall(r"relaydesk[_:][a-z0-9_:]*[a-z0-9]", page.read_text()))
+    assert asked - known == set()
+
+
+def test_how_each_alert_was_tried_names_a_test_that_is_there() -> None:
+    table = re.findall(r"^\| (\w+) \| (.+) \| `(\S+)` \|$", (RUNBOOKS / "README.md").read_text(), re.M)
+    assert sorted(name for name, _, _ in table) == sorted(alert["alert"] for alert in alerts())
+    tests = "".join(path.read_text() for path in (ROOT / "tests").glob("*/**/test_*.py"))
+    for _, _, test in table:
+        assert f"def {test}(" in tests or (ROOT / test).is_dir(), test
+
+
 def test_promtool_finds_no_fault_in_the_rules() -> None:
     done = run("promtool", "check", "rules", *map(str, sorted((PROMETHEUS / "rules").glob("*.yml"))))
     assert done.returncode == 0, done.stdout + done.stderr
