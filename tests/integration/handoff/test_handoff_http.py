@@ -362,7 +362,7 @@ async def test_a_brief_holds_what_the_closing_sent_on_and_what_is_left(edge: Edg
         await edge.post(offer.transfer_id, "accept", digest=offer.digest, reply_id="r0")
     brief = (await edge.ask("queues/desk/brief")).json()
     assert [line["ticket"] for line in brief["tickets"]] == tickets[1:]
-    assert brief["tickets"][0]["tried"] == ["desk: accepted"]
+    assert brief["tickets"][0]["tried"] == ["Queue: accepted"]
 
 
 async def test_who_asks_too_often_is_told_when_to_go_on(store: Store, engine: AsyncEngine, tmp_path: Path) -> None:
