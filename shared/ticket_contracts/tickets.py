@@ -14,6 +14,7 @@ Status = Literal[
     "new", "open", "pending_customer", "pending_vendor", "on_hold", "resolved", "closed", "merged", "deleted"
 ]
 """`pending_*` and `on_hold` wait for somebody outside the desk; `closed`, `merged` and `deleted` end the ownership."""
+Lifecycle = Literal["created", "split", "updated", "reopened", "ended", "merged", "deleted"]
 
 ENDED: frozenset[str] = frozenset({"closed", "merged", "deleted"})
 
@@ -59,8 +60,9 @@ class TicketNormalized(Event, frozen=True, kw_only=True):
     ticket_version: counted by intake from 1, one for each event that changed the ticket.
     source_version: what the source orders its updates by, as text (ServiceNow `sys_mod_count`, ...).
     delivery: ce_id of the `tickets.keyed` record that made this version.
-    lifecycle: `created` for version 1, `reopened` when the status left resolved or an end, `ended` when it
-        reached one, `updated` otherwise.
+    lifecycle: what this version is an event of: `created` for version 1 (`split`, off another ticket), `reopened` when
+        the status left resolved or an end, `merged` or `deleted` when it became that, `ended` when it became closed,
+        `updated` otherwise.
     changed: names of the fields below that differ from the version before.
     merged_into, split_from: the other ticket's id, where the source says so: a merge ends this ticket with status
         `merged`, a split begins it.
@@ -75,7 +77,7 @@ class TicketNormalized(Event, frozen=True, kw_only=True):
     ticket_version: int
     source_version: str
     delivery: str
-    lifecycle: Literal["created", "updated", "reopened", "ended"]
+    lifecycle: Lifecycle
     changed: list[str]
 
     source: str

@@ -180,7 +180,7 @@ def test_merges_deletions_and_reopenings_are_told() -> None:
     for version, status in enumerate(("open", "merged", "open", "deleted")):
         say(desk, {"id": 1, "version": version, "status": status}, minutes=version)
     desk.run(START + timedelta(hours=1))
-    assert [event.lifecycle for event in normalized(desk)] == ["created", "ended", "reopened", "ended"]
+    assert [event.lifecycle for event in normalized(desk)] == ["created", "merged", "reopened", "deleted"]
 
 
 def test_deliveries_shuffled_doubled_and_in_parts_end_as_an_ordered_delivery() -> None:

@@ -204,9 +204,9 @@ def test_a_time_in_the_future_is_clamped_and_does_not_hold_up_what_follows() -> 
         (["resolved", "open"], ["created", "reopened"]),
         (["closed", "open"], ["created", "reopened"]),
         (["closed", "resolved"], ["created", "reopened"]),
-        (["open", "merged"], ["created", "ended"]),
-        (["open", "deleted"], ["created", "ended"]),
-        (["closed", "deleted"], ["created", "updated"]),
+        (["open", "merged"], ["created", "merged"]),
+        (["open", "deleted"], ["created", "deleted"]),
+        (["closed", "deleted"], ["created", "deleted"]),
         (["resolved", "pending"], ["created", "reopened"]),
     ],
 )

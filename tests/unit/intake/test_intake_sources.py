@@ -281,7 +281,7 @@ def test_jira_comment_with_few_fields_and_no_user_leaves_the_rest() -> None:
 
 @pytest.mark.parametrize(
     ("event", "status", "lifecycle"),
-    [("jira:issue_deleted", "deleted", "ended"), ("jira:issue_updated", "resolved", "updated")],
+    [("jira:issue_deleted", "deleted", "deleted"), ("jira:issue_updated", "resolved", "updated")],
 )
 def test_jira_ends(event: str, status: str, lifecycle: str) -> None:
     body = copy.deepcopy(_JIRA)
@@ -376,8 +376,8 @@ def test_zendesk_enumerations_in_lower_case_and_null() -> None:
         ("status_changed", {"status": "HOLD"}, "on_hold", "updated"),
         ("status_changed", {"status": "SOLVED"}, "resolved", "updated"),
         ("status_changed", {"status": "CLOSED"}, "closed", "ended"),
-        ("merged", {"status": "CLOSED"}, "merged", "ended"),
-        ("soft_deleted", {"status": "DELETED"}, "deleted", "ended"),
+        ("merged", {"status": "CLOSED"}, "merged", "merged"),
+        ("soft_deleted", {"status": "DELETED"}, "deleted", "deleted"),
     ],
 )
 def test_zendesk_ticket_events(kind: str, detail: dict[str, Any], status: str, lifecycle: str) -> None:

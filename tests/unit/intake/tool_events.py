@@ -386,7 +386,7 @@ _JIRA = [
         "jira",
         "jira:issue_deleted",
         [JIRA, _jira(8, "jira:issue_deleted")],
-        {"status": "deleted", "lifecycle": "ended"},
+        {"status": "deleted", "lifecycle": "deleted"},
     ),
     Told(
         "jira",
@@ -473,7 +473,7 @@ _JIRA = [
                 ),
             )
         ],
-        {"split_from": "jira:main:10030", "lifecycle": "created"},
+        {"split_from": "jira:main:10030", "lifecycle": "split"},
     ),
     Told(
         "jira",
@@ -593,11 +593,11 @@ _ZENDESK = [
                 "merged",
                 {"target_ticket_id": "21"},
                 {"status": "CLOSED"},
-                {"status": "merged", "lifecycle": "ended", "merged_into": "zendesk:main:21"},
+                {"status": "merged", "lifecycle": "merged", "merged_into": "zendesk:main:21"},
             ),
-            ("soft_deleted", {}, {"status": "DELETED"}, {"status": "deleted", "lifecycle": "ended"}),
-            ("permanently_deleted", {}, {"status": "DELETED"}, {"status": "deleted", "lifecycle": "ended"}),
-            ("marked_as_spam", {}, {"status": "NEW"}, {"status": "deleted", "lifecycle": "ended"}),
+            ("soft_deleted", {}, {"status": "DELETED"}, {"status": "deleted", "lifecycle": "deleted"}),
+            ("permanently_deleted", {}, {"status": "DELETED"}, {"status": "deleted", "lifecycle": "deleted"}),
+            ("marked_as_spam", {}, {"status": "NEW"}, {"status": "deleted", "lifecycle": "deleted"}),
         )
     ),
     Told(
@@ -813,7 +813,7 @@ _FRESHWORKS = [
         "freshdesk",
         "ticket_action:delete",
         [FRESHDESK, changed(FRESHDESK, (_FRESH + "triggered_event", "{ticket_action:delete}"))],
-        {"status": "deleted", "lifecycle": "ended"},
+        {"status": "deleted", "lifecycle": "deleted"},
     ),
     Told(
         "freshdesk",
@@ -1120,12 +1120,12 @@ _GLPI = [
         [GLPI, _glpi(3, "update", ("item.status", {"id": 6}))],
         {"status": "closed", "lifecycle": "ended"},
     ),
-    Told("glpi", "delete", [GLPI, _glpi(4, "delete")], {"status": "deleted", "lifecycle": "ended"}),
+    Told("glpi", "delete", [GLPI, _glpi(4, "delete")], {"status": "deleted", "lifecycle": "deleted"}),
     Told(
         "glpi",
         "update, in the bin",
         [GLPI, _glpi(4, "update", ("item.is_deleted", True))],
-        {"status": "deleted", "lifecycle": "ended"},
+        {"status": "deleted", "lifecycle": "deleted"},
     ),
     Told(
         "glpi",
@@ -1300,7 +1300,7 @@ _PAGERDUTY = [
                     "status": "resolved",
                     "resolve_reason": {"type": "merge_resolve_reason", "incident": {**_REFERENCE, "id": "Q0"}},
                 },
-                {"status": "merged", "lifecycle": "ended", "merged_into": "pagerduty:main:Q0"},
+                {"status": "merged", "lifecycle": "merged", "merged_into": "pagerduty:main:Q0"},
             ),
         )
     ),
@@ -1553,7 +1553,7 @@ _OPSGENIE = [
                 },
             ),
             ("Close", {"note": "fixed"}, {"status": "closed", "lifecycle": "ended", "comment": {"text": "fixed"}}),
-            ("Delete", {}, {"status": "deleted", "lifecycle": "ended"}),
+            ("Delete", {}, {"status": "deleted", "lifecycle": "deleted"}),
         )
     ),
 ]
@@ -1637,7 +1637,7 @@ _ZNUNY = [
             ("TicketTypeUpdate", {"Type": "Problem"}, {"kind": "problem"}),
             ("TicketServiceUpdate", {"Service": "Print"}, {"service": "Print"}),
             ("TicketCustomerUpdate", {"CustomerID": "Beta"}, {"customer": "Beta"}),
-            ("TicketDelete", {}, {"status": "deleted", "lifecycle": "ended"}),
+            ("TicketDelete", {}, {"status": "deleted", "lifecycle": "deleted"}),
         )
     ),
     Told(
@@ -1676,7 +1676,7 @@ _ZNUNY = [
                 ("Event.MainTicketID", "40"),
             ),
         ],
-        {"status": "merged", "lifecycle": "ended", "merged_into": "znuny:main:40"},
+        {"status": "merged", "lifecycle": "merged", "merged_into": "znuny:main:40"},
     ),
 ]
 
@@ -1685,9 +1685,14 @@ _GENERIC = [
         "generic",
         "any",
         [{"id": 1, "title": "A", "status": "open"}, {"id": 1, "status": "merged", "merged_into": 2}],
-        {"title": "A", "status": "merged", "lifecycle": "ended", "merged_into": "generic:main:2"},
+        {"title": "A", "status": "merged", "lifecycle": "merged", "merged_into": "generic:main:2"},
     ),
-    Told("generic", "split", [{"id": 3, "title": "B", "split_from": 1}], {"split_from": "generic:main:1"}),
+    Told(
+        "generic",
+        "split",
+        [{"id": 3, "title": "B", "split_from": 1}],
+        {"split_from": "generic:main:1", "lifecycle": "split"},
+    ),
 ]
 
 EVENTS: list[Told] = [

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
 from ticket_contracts.cloudevents import Instant
 from ticket_contracts.routing import Purpose
 from ticket_contracts.sla import ClockState, Occurrence
+from ticket_contracts.tickets import Lifecycle
 from ticket_contracts.transfers import Reply
 
 
@@ -18,7 +17,7 @@ class TicketSeen(msgspec.Struct, frozen=True, kw_only=True):
     ticket: str
     decided_for: Instant
     ticket_version: int
-    lifecycle: Literal["created", "updated", "reopened", "ended"]
+    lifecycle: Lifecycle
     changed: list[str]
     status: str = "new"
     group: str | None = None

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import product
-from typing import Final
+from typing import Final, get_args
 
 from ticket_contracts.agreement import Agreement
 from ticket_contracts.cloudevents import Event
 from ticket_contracts.ids import split_ticket_id
-from ticket_contracts.tickets import TicketDuplicate, TicketNormalized
+from ticket_contracts.tickets import Lifecycle, TicketDuplicate, TicketNormalized
 from ticket_runtime.metrics import Metric, Registry
 from ticket_runtime.task import Work
 
 ACCEPTED: Final = "202"
-LIFECYCLES: Final = ("created", "updated", "reopened", "ended")
+LIFECYCLES: Final[tuple[str, ...]] = get_args(Lifecycle)
 REASONS: Final = ("same_delivery", "no_change")
 STATUSES: Final = (ACCEPTED, "400", "401", "408", "413", "415", "422", "429", "503")
 
@@ -30,7 +30,7 @@ TICKETS: Final = Metric(
     "counter",
     "relaydesk_tickets_normalized_total",
     "versions",
-    "Versions of tickets, by what happened: created, updated, reopened, ended.",
+    "Versions of tickets, by what happened: " + ", ".join(LIFECYCLES) + ".",
     ("source", "lifecycle"),
     agreed=lambda agreement: product(agreement.sources, LIFECYCLES),
 )

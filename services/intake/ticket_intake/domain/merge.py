@@ -13,7 +13,7 @@ import msgspec
 
 from ticket_contracts.cloudevents import instant_text
 from ticket_contracts.ids import ticket_id
-from ticket_contracts.tickets import ENDED, Attachment, Comment, Evidence, Requester, TicketNormalized
+from ticket_contracts.tickets import ENDED, Attachment, Comment, Evidence, Lifecycle, Requester, TicketNormalized
 from ticket_intake.domain import marks
 from ticket_intake.domain.instants import to_datetime
 from ticket_intake.domain.mapping import DIGEST_BYTES, MOST_COMMENTS
@@ -106,7 +106,7 @@ class Merged(NamedTuple):
 
     state: State | None
     changed: list[str]
-    lifecycle: Literal["created", "updated", "reopened", "ended"]
+    lifecycle: Lifecycle
     duplicate: Literal["same_delivery", "no_change"] | None
 
 
@@ -159,17 +159,19 @@ def merge(state: State, update: Update, detect: Detect) -> Merged:
     kept = _packed(
         state.version + 1, orders, values, written, newest, comments, detected, flags, _remember(state, update)
     )
-    lifecycle = (
-        "created"
-        if state.version == 0
-        else _lifecycle(state.values.get("status") or "new", values.get("status") or "new")
-    )
+    lifecycle: Lifecycle
+    if state.version == 0:
+        lifecycle = "split" if values.get("split_from") else "created"
+    else:
+        lifecycle = _lifecycle(state.values.get("status") or "new", values.get("status") or "new")
     return Merged(kept, sorted(changed, key=_POSITIONS.__getitem__), lifecycle, None)
 
 
-def _lifecycle(before: str, after: str) -> Literal["updated", "reopened", "ended"]:
+def _lifecycle(before: str, after: str) -> Lifecycle:
+    if after in ENDED and after != before:
+        return "merged" if after == "merged" else "deleted" if after == "deleted" else "ended"
     if after in ENDED:
-        return "updated" if before in ENDED else "ended"
+        return "updated"
     return "reopened" if before in ENDED or (before == "resolved" and after != "resolved") else "updated"
 
 
