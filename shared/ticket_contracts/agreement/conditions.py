@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -63,19 +63,10 @@ class Hours(Protocol):
     def next_close(self, at: int) -> int | None: ...
 
 
-_SIMPLE: dict[str, Callable[[TicketFacts], object]] = {
-    "kind": lambda f: f.kind,
-    "channel": lambda f: f.channel,
-    "priority": lambda f: f.priority,
-    "tier": lambda f: f.tier,
-    "customer": lambda f: f.customer,
-    "site": lambda f: f.site,
-    "language": lambda f: f.language,
-    "source": lambda f: f.source,
-    "group": lambda f: f.group,
-    "service": lambda f: f.service,
-    "status": lambda f: f.status,
-}
+ONE_OF: Final = (
+    "kind", "channel", "priority", "tier", "customer", "site", "language", "source", "group", "service", "status",
+)  # fmt: skip
+"""Parts of a condition that hold when the ticket's value of that name is one of theirs."""
 
 
 def matches(
@@ -107,9 +98,9 @@ def failed(
     cause: str | None = None,
 ) -> str | None:
     """The name of the first part of the condition that does not hold, None when all hold: what `explain` shows."""
-    for name, read in _SIMPLE.items():
+    for name in ONE_OF:
         wanted = getattr(condition, name)
-        if wanted is not None and read(facts) not in wanted:
+        if wanted is not None and getattr(facts, name) not in wanted:
             return name
     if condition.queue is not None and queue not in condition.queue:
         return "queue"
@@ -148,22 +139,7 @@ def failed_hour(condition: Condition, at: int, calendars: Mapping[str, Hours]) -
 
 def weaker(one: Condition, other: Condition, ancestors: Mapping[str, frozenset[str]]) -> bool:
     """Whether `one` provably holds whenever `other` does. False says nothing."""
-    for field in (
-        *(
-            "kind",
-            "channel",
-            "priority",
-            "tier",
-            "customer",
-            "site",
-            "language",
-            "source",
-            "group",
-            "service",
-            "status",
-        ),
-        *("queue", "cause", "flags_any", "open"),
-    ):
+    for field in (*ONE_OF, "queue", "cause", "flags_any", "open"):
         allowed, asked = getattr(one, field), getattr(other, field)
         if allowed is not None and (asked is None or not set(asked) <= set(allowed)):
             return False

@@ -7,17 +7,13 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ticket_contracts.agreement.conditions import Condition, weaker
+from ticket_contracts.agreement.conditions import ONE_OF, Condition, weaker
 from ticket_contracts.agreement.model import Agreement, Band, Queue, RoutingRule
 from ticket_contracts.agreement.problems import Finding, Path
 
 UPWARD = ("escalation", "pre_breach", "breach")
 """Causes for which a ticket climbs: what goes round in a circle by one of them never reaches anybody new."""
 _MOST_STEPS = 20_000
-_VALUES = (
-    "kind", "channel", "priority", "tier", "customer", "site", "language", "source", "group", "service", "status",
-    "open",
-)  # fmt: skip
 
 
 def overflow_findings(path: Path, queue: Queue) -> Iterator[Finding]:
@@ -247,7 +243,7 @@ class _Ways:
 def _both(one: Condition, other: Condition, agreement: Agreement) -> Condition | None:
     """What both are about, the queue and the cause apart; None when there is certainly no such ticket."""
     joined: dict[str, Any] = {}
-    for field in _VALUES:
+    for field in (*ONE_OF, "open"):
         a, b = getattr(one, field), getattr(other, field)
         joined[field] = b if a is None else a if b is None else [value for value in a if value in b]
         if joined[field] == [] and field != "open":

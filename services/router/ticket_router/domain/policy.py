@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 from business_calendar import Calendar
 from ticket_contracts.agreement import Agreement, Condition, Published
 from ticket_contracts.agreement.calendars import compile_calendars
+from ticket_contracts.agreement.conditions import ONE_OF
 from ticket_contracts.agreement.model import Band, Partner, Queue, Residency
 from ticket_contracts.agreement.terms import Kept, Terms
 from ticket_contracts.routing import TicketFacts
@@ -274,21 +276,6 @@ class _Residue:
         return closing is None or (closing.is_open(at) and closing.next_close(at) - at <= self.closing_within)
 
 
-_READERS: Final[dict[str, Callable[[TicketFacts], object]]] = {
-    "kind": lambda f: f.kind,
-    "channel": lambda f: f.channel,
-    "priority": lambda f: f.priority,
-    "tier": lambda f: f.tier,
-    "customer": lambda f: f.customer,
-    "site": lambda f: f.site,
-    "language": lambda f: f.language,
-    "source": lambda f: f.source,
-    "group": lambda f: f.group,
-    "service": lambda f: f.service,
-    "status": lambda f: f.status,
-}
-
-
 class _Conditional(Protocol):
     @property
     def when(self) -> Condition: ...
@@ -306,8 +293,8 @@ class RuleIndex:
         self._all = (1 << len(rules)) - 1
         conditions = [rule.when for rule in rules]
         self._fields = [
-            (read, *self._accepting([getattr(c, name) for c in conditions]))
-            for name, read in _READERS.items()
+            (attrgetter(name), *self._accepting([getattr(c, name) for c in conditions]))
+            for name in ONE_OF
             if any(getattr(c, name) is not None for c in conditions)
         ]
         self._vip = self._accepting([None if c.vip is None else [c.vip] for c in conditions])
