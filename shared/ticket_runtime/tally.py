@@ -18,8 +18,7 @@ class Tally:
         self._metrics = metrics
         self._outcomes: defaultdict[tuple[str, Outcome], int] = defaultdict(int)
         self._reasons: defaultdict[tuple[str, str], int] = defaultdict(int)
-        self._instants: defaultdict[str, list[float]] = defaultdict(list)
-        self._oldest: dict[str, Record] = {}
+        self._handled: defaultdict[str, list[Record]] = defaultdict(list)
         self._seen: dict[str, int] = {}
         self._spent: defaultdict[str, float] = defaultdict(float)
         self._topic = ""
@@ -42,10 +41,7 @@ class Tally:
         if outcome == "dead_letter":
             self._reasons[topic, out.refused] += 1
         elif outcome == "handled" and out.cause is not None:
-            cause = out.cause
-            self._instants[topic].append(cause.instant.timestamp())
-            if topic not in self._oldest or cause.instant < self._oldest[topic].instant:
-                self._oldest[topic] = cause
+            self._handled[topic].append(out.cause)
         self._seen[topic] = arrived.timestamp
 
     def settle(self, written: list[Message], committed_at: float | None) -> None:
@@ -60,9 +56,10 @@ class Tally:
         for topic, timestamp in self._seen.items():
             metrics.saw(topic, timestamp / 1_000)
         if committed_at is not None:
-            for topic, instants in self._instants.items():
-                ages = [max(committed_at - instant, 0.0) for instant in instants]
-                trace = trace_of(self._oldest[topic])[0].traceparent.split("-")[1]
+            for topic, records in self._handled.items():
+                ages = [max(committed_at - record.instant.timestamp(), 0.0) for record in records]
+                oldest = records[ages.index(max(ages))]
+                trace = trace_of(oldest)[0].traceparent.split("-")[1]
                 metrics.event_age.labels(group, topic).observe_all(ages, trace)
         for topic, number in Counter(message.topic for message in written).items():
             metrics.written.labels(group, topic).inc(number)
@@ -70,5 +67,5 @@ class Tally:
 
     def drop(self) -> None:
         """What was handled since the last commit has not happened."""
-        for kept in (self._outcomes, self._reasons, self._instants, self._oldest, self._seen, self._spent):
+        for kept in (self._outcomes, self._reasons, self._handled, self._seen, self._spent):
             kept.clear()
