@@ -174,7 +174,7 @@ class Fate(msgspec.Struct, frozen=True):
 WAITED = 3
 
 
-def fate_of(number: int, due: datetime, begun: datetime) -> Fate:
+def fate_of(number: int, due: datetime) -> Fate:
     """Of a ticket whose clock is to run out at `due`, unless something else happens. Plain arithmetic on the goal, the
     pauses and the stop; it asks nothing of the monitor but the way its ids are made."""
     ticket = f"itsm:one:{number}"
@@ -254,22 +254,32 @@ async def test_each_warning_and_breach_is_said_once(
     broker: LocalKafka, desk: KafkaDesk, monitors: Monitors, clocks: int, seconds: int, faults: list[str]
 ) -> None:
     chosen = random.Random(clocks)
-    monitors.keep_up()
-    begun = datetime.now(UTC).replace(microsecond=0)
-    # The first of the clocks falls due when the desk is fed; the last, when all the faults are over.
-    first_due = begun + timedelta(seconds=20 + clocks // 400)
-    fates = [
-        fate_of(number, first_due + timedelta(seconds=chosen.randrange(LEFT, seconds)), begun)
-        for number in range(clocks)
-    ]
-    due = {ident: at for fate in fates for ident, at in fate.due.items()}
-    expected = due.keys() | {ident for fate in fates for ident in fate.besides}
     async with Ears(desk) as ears:
+        # The schedule begins when monitors are at work, however long that takes: one ticket that is put off shows it.
+        now = datetime.now(UTC).replace(microsecond=0)
+        early = fate_of(-1, now + timedelta(seconds=GOAL))
+        await tell(desk, topics.NORMALIZED, normalized(early.ticket, 1, now, early.created, "open"))
+        await tell(desk, topics.CLASSIFIED, classified(early.ticket, now))
+
+        def at_work() -> bool:
+            monitors.keep_up()
+            return bool(ears.heard)
+
+        await until(at_work, 240)
+        begun = datetime.now(UTC).replace(microsecond=0)
+        # The first of the clocks falls due when the desk is fed; the last, when all the faults are over.
+        first_due = begun + timedelta(seconds=20 + clocks // 400)
+        fates = [
+            fate_of(number, first_due + timedelta(seconds=chosen.randrange(LEFT, seconds))) for number in range(clocks)
+        ]
         for fate in fates:
             opened = normalized(fate.ticket, 1, begun, fate.created, "open")
             await tell(desk, topics.NORMALIZED, opened)
             await tell(desk, topics.CLASSIFIED, classified(fate.ticket, begun))
         await desk.producer.flush()
+        fates.append(early)
+        due = {ident: at for fate in fates for ident, at in fate.due.items()}
+        expected = due.keys() | {ident for fate in fates for ident in fate.besides}
 
         def some_started() -> bool:
             monitors.keep_up()
