@@ -71,6 +71,7 @@ def _as_printed(text: str, cwd: Path, having: str) -> str:
     return subprocess.run(["sh", "-c", line], cwd=cwd, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
+@pytest.mark.timeout(720)  # what its own waits come to
 def test_e2e_newcomer_plays_sends_watches_stops_and_starts_again(tmp_path: Path) -> None:
     with _running(tmp_path, "--limit", "25") as text:
         assert "What always holds, checked on this run" in text
