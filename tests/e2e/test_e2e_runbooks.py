@@ -350,6 +350,36 @@ async def test_runbook_a_transfer_that_everybody_declines(drill: Drill) -> None:
     await drill.over("TransferUndelivered")
 
 
+async def test_runbook_deadlines_that_are_missed_and_near(drill: Drill) -> None:
+    """Tickets that come late, one past its deadline and a dozen an hour before it, while the monitor stands still: so
+    the promise of saying it in time is broken, too."""
+    now = datetime.now(UTC)
+    critical = {
+        "title": "SAP is down for everyone",
+        "text": "The whole company cannot work, all users are affected, production is down.",
+    }
+    with drill.frozen("sla-monitor"):
+        ticket = await drill.send("OVERDUE", **critical, created_at=(now - timedelta(hours=9)).isoformat())
+        soon = (now - timedelta(hours=3, minutes=20)).isoformat()
+        near = [await drill.send(f"NEAR-{number}", **critical, created_at=soon) for number in range(12)]
+        await asyncio.sleep(8)  # the promise is 5 s
+    await drill.fires("WarningSloFastBurn")
+    await drill.looked_at("WarningSloFastBurn")
+    await drill.fires("WarningSloSlowBurn")
+    await drill.looked_at("WarningSloSlowBurn")
+    await drill.fires("SlaBreached")
+    assert "breached" in await drill.looked_at("SlaBreached", TICKET=ticket)
+    await drill.fires("SlaAtRisk")
+    assert '"resolution"' in await drill.looked_at("SlaAtRisk")
+    for name in (ticket, *near):
+        external = name.rsplit(":", 1)[1]
+        assert (
+            await drill.watched.post(json.dumps({"id": external, "status": "resolved"}).encode())
+        ).status_code == 202
+    for alert in ("SlaAtRisk", "SlaBreached", "WarningSloFastBurn"):
+        await drill.over(alert)
+
+
 async def test_runbook_a_source_that_falls_silent(drill: Drill) -> None:
     await drill.send("LAST-WORD")
     generic = ', topic="inbound.generic"'
