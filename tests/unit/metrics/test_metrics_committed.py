@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndMetadata
+from prometheus_client.openmetrics.exposition import generate_latest
 
 from ticket_contracts.agreement import Agreement
 from ticket_contracts.cloudevents import Event, instant_text
@@ -17,9 +19,10 @@ from ticket_contracts.time import TimeStep
 from ticket_runtime.attempts import read_mark
 from ticket_runtime.clock import Clock
 from ticket_runtime.metrics import Metrics
-from ticket_runtime.outputs import Message
+from ticket_runtime.outputs import Collector, Message
 from ticket_runtime.runner import Position, TaskGroup, TaskRunner
 from ticket_runtime.settings import RuntimeSettings
+from ticket_runtime.tally import Tally
 from ticket_runtime.task import Outputs, Poison, Record, Transient, Work
 from ticket_runtime.testing import StoredRecord
 
@@ -238,3 +241,33 @@ async def test_lag_is_what_was_not_handled_yet_and_zero_behind_the_markers_of_tr
     desk.runner.measure_lag({IN: 6}, {IN: 6})
     assert value("relaydesk_consumer_lag_offsets", labels) == 0
     await desk.runner.close()
+
+
+def test_the_oldest_event_of_a_batch_is_the_one_whose_trace_is_told() -> None:
+    """In whatever order they came, and of the next batch none of this one."""
+    metrics = Metrics("classifier")
+    tally, collector = Tally(metrics), Collector("/test", None)
+
+    def trace_told(*ages: int) -> str:
+        for age in ages:
+            traceparent = f"00-{age:032x}-{1:016x}-01".encode()
+            collector.begin(
+                Record(
+                    topic="in",
+                    partition=0,
+                    offset=age,
+                    key=None,
+                    value=b"",
+                    headers={"ce_traceparent": traceparent},
+                    timestamp_ms=0,
+                    instant=AT - timedelta(seconds=age),
+                )
+            )
+            tally.message(StoredRecord("in", 0, age, 0, None, b"", ()), "in", "handled", collector)
+        tally.settle([], AT.timestamp())
+        text = generate_latest(metrics.registry).decode()  # type: ignore[no-untyped-call]
+        told: list[tuple[str, str]] = re.findall(r'trace_id="0*([0-9a-f]+)"\} [0-9.]+ ([0-9.]+)', text)
+        return max(told, key=lambda one: float(one[1]))[0]
+
+    assert trace_told(3, 40, 7) == f"{40:x}"
+    assert trace_told(2, 1) == "2"

@@ -28,6 +28,15 @@ def hours(*windows: tuple[str, str], days: Iterable[str] = WEEK) -> dict[str, li
     return {day: list(windows) for day in days}
 
 
+DAY, NIGHT = "2026-03-02T09:30:00", "2026-03-02T20:00:00"
+"""Local times of the desk: open, and closed."""
+ALWAYS: dict[str, Any] = {
+    "partners": {"nightwatch": {"calendar": "always", "languages": None}},
+    "calendars": {"always": {"zone": "Asia/Manila", "hours": hours(("00:00", "24:00"), days=ALL_DAYS)}},
+}
+"""The partner answers at every hour, in every language."""
+
+
 def content() -> dict[str, Any]:
     """First line inside by day and at a partner by night, second line inside, and a duty that never sleeps.
 

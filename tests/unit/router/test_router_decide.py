@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ticket_router.domain.decide import Request, decide
-from unit.router.router_desk import ALL_DAYS, Desk, facts, hours, merge, policy, utc
+from unit.router.router_desk import ALL_DAYS, DAY, NIGHT, Desk, facts, hours, merge, policy, utc
 
 Row = tuple[str, dict[str, Any], str, dict[str, Any], str, str]
 
@@ -57,7 +57,6 @@ def test_the_southern_hemisphere_changes_the_other_way(boundary: str, at: str, r
     assert outcome.rule == rule
 
 
-DAY, NIGHT = "2026-03-02T09:30:00", "2026-03-02T20:00:00"
 NARROW: dict[str, Any] = {
     "partners": {"nightwatch": {"calendar": "always"}},
     "calendars": {"always": {"zone": "Asia/Manila", "hours": hours(("00:00", "24:00"), days=ALL_DAYS)}},

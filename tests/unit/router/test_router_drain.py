@@ -21,13 +21,14 @@ from ticket_router.domain.decide import DRAINED, DRAINS_BACK, Request, decide
 from ticket_router.domain.explain import explain
 from ticket_router.domain.policy import Policies
 from unit.router.router_desk import (
-    ALL_DAYS,
+    ALWAYS,
+    DAY,
     MONDAY,
+    NIGHT,
     Desk,
     classified,
     completed,
     facts,
-    hours,
     minutes,
     normalized,
     policy,
@@ -36,11 +37,6 @@ from unit.router.router_desk import (
 )
 from unit.router.test_router_work import Story
 
-DAY, NIGHT = "2026-03-02T09:30:00", "2026-03-02T20:00:00"
-ALWAYS: dict[str, Any] = {
-    "partners": {"nightwatch": {"calendar": "always", "languages": None}},
-    "calendars": {"always": {"zone": "Asia/Manila", "hours": hours(("00:00", "24:00"), days=ALL_DAYS)}},
-}
 HOME: dict[str, Any] = {**ALWAYS, "queues": {"desk": {"capacity": None}}}  # it overflows from 5 until 2
 HEAVY = {**HOME, "routing": {"weights": {"P1": 3}}}
 NARROW = {**ALWAYS, "queues": {"desk": {"capacity": None, "overflow": {"above": 3, "below": 2}}}}

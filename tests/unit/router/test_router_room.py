@@ -16,7 +16,10 @@ from ticket_router.domain.explain import explain
 from ticket_router.domain.policy import Policies
 from unit.router.router_desk import (
     ALL_DAYS,
+    ALWAYS,
+    DAY,
     MONDAY,
+    NIGHT,
     Desk,
     classified,
     completed,
@@ -29,12 +32,6 @@ from unit.router.router_desk import (
     utc,
 )
 from unit.router.test_router_work import ROUND_THE_CLOCK, Story
-
-DAY, NIGHT = "2026-03-02T09:30:00", "2026-03-02T20:00:00"
-ALWAYS: dict[str, Any] = {
-    "partners": {"nightwatch": {"calendar": "always", "languages": None}},
-    "calendars": {"always": {"zone": "Asia/Manila", "hours": hours(("00:00", "24:00"), days=ALL_DAYS)}},
-}
 
 
 def with_queue(desk: dict[str, Any], **more: Any) -> dict[str, Any]:
