@@ -26,6 +26,8 @@ DEAD_LETTER = ".dead-letter"
 CHANGELOG = ".changelog"
 
 DAY_SECONDS = 86_400
+KEPT_SECONDS = 400 * DAY_SECONDS
+"""How long what was said is kept, where a topic says nothing else: a year's review, and some weeks to write it."""
 
 
 class Topic(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +42,7 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     written_by: str
     ticket_keyed: bool = True
     compacted: bool = False
-    retention_seconds: int = 400 * DAY_SECONDS
+    retention_seconds: int = KEPT_SECONDS
     broker_time: bool = False
 
 

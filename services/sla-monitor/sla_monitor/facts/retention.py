@@ -13,9 +13,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sla_monitor.facts.tables import SCHEMA, metadata
-from ticket_contracts.topics import Topic
+from ticket_contracts import topics
 
-KEPT: Final = timedelta(seconds=Topic(name="", written_by="").retention_seconds)
+KEPT: Final = timedelta(seconds=topics.KEPT_SECONDS)
 _AT_ONCE: Final = 2_000
 """Tickets of one transaction."""
 
