@@ -318,7 +318,10 @@ class Metrics:
             self.registry.agree(in_force.agreement)
             self._shown = in_force.version
 
-    def nothing_of(self, task: int) -> None:
-        """A task has left this process: what it last said of itself is no longer true here."""
+    def nothing_of(self, task: int, inputs: Iterable[tuple[str, int]]) -> None:
+        """A task has left this process: what it last said of itself, and of its inputs (topic, partition), is no longer
+        true here."""
         for gauge in (self.committed, self.oldest, self.due):
             gauge.remove(self.group, str(task))
+        for topic, partition in inputs:
+            self.lag.remove(self.group, topic, str(partition))

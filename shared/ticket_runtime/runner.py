@@ -213,7 +213,7 @@ class TaskRunner:
         finally:
             self.state = "closed"
             self._metrics.running.labels(self._group.name, self.number).set(0)
-            self._metrics.nothing_of(self.number)
+            self._metrics.nothing_of(self.number, [(topic, tp.partition) for tp, topic in self.inputs.items()])
             await self._producer.close()
 
     async def _open(self) -> None:

@@ -32,13 +32,19 @@ import pytest
 import pytest_asyncio
 import yaml
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from sqlalchemy.engine import make_url
 
 from relaydesk_replay import desk as desks
 from relaydesk_replay.desk import Plan
+from relaydesk_replay.supervisor import Service
 from ticket_contracts import topics
 from ticket_contracts.agreement import digest
 from ticket_contracts.agreement.reading import read_agreement
+from ticket_contracts.transfers import OfferMade
+from ticket_runtime.following import follow
+from ticket_runtime.topics import stamp_by_broker
 from watched_desk import AGREEMENTS, QUICKLY, ROOT, Watched, needs_prometheus, until
 
 FACTORS = {
@@ -51,6 +57,7 @@ FACTORS = {
 """Alert -> by how much its times are divided; others by `FACTOR`."""
 FACTOR = 20
 SLO_FACTOR = 120
+CLOCK_BEHIND = timedelta(hours=1)
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 pytestmark = [pytest.mark.long, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(2_400)]
 
@@ -163,13 +170,34 @@ class Drill:
     @contextlib.contextmanager
     def frozen(self, service: str) -> Iterator[None]:
         """It neither works nor answers until the block ends."""
-        (pid,) = [each.pid for each in self.desk.supervisor._services if each.name == service]
+        pid = self.service(service).pid
         os.kill(pid, signal.SIGSTOP)
         try:
             yield
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
+
+    def service(self, name: str) -> Service:
+        (found,) = [each for each in self.desk.supervisor._services if each.name == name]
+        return found
+
+    async def restarted(self, name: str) -> None:
+        """As a service's keeper would: it is told to end, and is ready again."""
+        service = self.service(name)
+        before = service.starts
+        os.kill(service.pid, signal.SIGTERM)
+
+        async def ready() -> bool:
+            with contextlib.suppress(httpx.TransportError):
+                answer = await self.client.get(f"{self.desk.endpoints[name]}/readyz")
+                return service.starts > before and answer.status_code == 200
+            return False
+
+        await until(ready, 60, f"{name} is ready again")
+
+    def log_of(self, name: str) -> str:
+        return (self.watched.plan.directory / "services" / f"{name}.log").read_text()
 
     async def open_transfers(self) -> list[dict[str, Any]]:
         answer = await self.client.get(
@@ -182,11 +210,14 @@ class Drill:
         """The offer that is open for a ticket."""
 
         async def found() -> Any:
-            answer = await self.client.get(
-                f"{self.desk.endpoints['handoff']}/v1/tickets/{ticket}/owners", headers=self.watched.keys["internal"]
-            )
-            transfers = answer.json().get("transfers", [])
-            return next((each for each in transfers if each["status"] == "offered"), None)
+            with contextlib.suppress(httpx.TransportError):  # handoff may be about to start again
+                answer = await self.client.get(
+                    f"{self.desk.endpoints['handoff']}/v1/tickets/{ticket}/owners",
+                    headers=self.watched.keys["internal"],
+                )
+                transfers = answer.json().get("transfers", [])
+                return next((each for each in transfers if each["status"] == "offered"), None)
+            return None
 
         transfer: dict[str, Any] = await until(found, 60, f"an offer of {ticket}")
         return transfer
@@ -206,7 +237,7 @@ async def drill(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Drill
     plan = Plan(
         directory,
         AGREEMENTS / "default.yaml",
-        datetime.now(UTC),
+        datetime.now(UTC) - 2 * CLOCK_BEHIND,
         partitions=2,
         fresh=True,
         ephemeral=True,
@@ -417,15 +448,13 @@ async def test_runbook_an_agreement_that_nobody_has_read(drill: Drill, tmp_path:
     """A classification that names a version which is not on its topic yet: the router waits for it, and goes on."""
     ticket = await drill.send("STALLED")
     await drill.offered(ticket)
-    path = tmp_path / "next.yaml"
-    text = (AGREEMENTS / "default.yaml").read_text().replace("support desk", "support desk, next year")
-    path.write_text(text)
-    agreement = read_agreement(text, str(path))
+    title = "support desk, next year"
+    version = digest(read_agreement((AGREEMENTS / "default.yaml").read_text().replace("support desk", title), "next"))
     classified = await last_of(drill.desk.bootstrap, topics.CLASSIFIED, ticket)
     event = msgspec.json.decode(classified.value)
     event |= {
         "classification_version": event["classification_version"] + 1,
-        "agreement_version": digest(agreement),
+        "agreement_version": version,
     }
     headers = [(name, b"drill-1" if name == "ce_id" else said) for name, said in classified.headers]
     producer = AIOKafkaProducer(bootstrap_servers=drill.desk.bootstrap)
@@ -443,14 +472,159 @@ async def test_runbook_an_agreement_that_nobody_has_read(drill: Drill, tmp_path:
     await drill.fires("ConsumerStalled")
     said = await drill.looked_at("ConsumerStalled")
     assert '"group": "router"' in said
-    assert digest(agreement)[:12] not in said, "the version that it waits for is not published"
+    assert version[:12] not in said, "the version that it waits for is not published"
+    assert await publish_next(drill, tmp_path, title) == version
+    await drill.over("ConsumerStalled")
+
+
+async def test_runbook_a_machine_whose_clock_is_behind(drill: Drill, tmp_path: Path) -> None:
+    """The classifier's is an hour slow when a version takes effect: it goes on by the one before, and says so."""
+    (tmp_path / "slow_clock.py").write_text(
+        "import runpy\n"
+        "from datetime import timedelta\n"
+        "from ticket_runtime.clock import Clock\n"
+        "right = Clock.now\n"
+        f"Clock.now = lambda self: right(self) - timedelta(seconds={CLOCK_BEHIND.total_seconds()})\n"
+        "runpy.run_module('ticket_classifier', run_name='__main__')\n"
+    )
+    classifier = drill.service("classifier")
+    module, environment = classifier.module, classifier.env
+    classifier.module, classifier.env = "slow_clock", {**environment, "PYTHONPATH": str(tmp_path)}
+    await drill.restarted("classifier")
+    version = await publish_next(drill, tmp_path, "support desk, with a clock")
+    labels = '"group": "{group}", .*"version": "{version}"'
+    await drill.fires("AgreementVersionsDiffer")
+    said = await drill.looked_at("AgreementVersionsDiffer")
+    assert re.search(labels.format(group="router", version=version), said)
+    assert not re.search(labels.format(group="classifier", version=version), said)
+    ticket = await drill.send("TWO-VERSIONS")
+    await drill.offered(ticket)
+    decided = {
+        topic: msgspec.json.decode((await last_of(drill.desk.bootstrap, topic, ticket)).value)["agreement_version"]
+        for topic in (topics.CLASSIFIED, topics.ROUTED)
+    }
+    assert decided[topics.ROUTED] == version != decided[topics.CLASSIFIED], "each decision names its own"
+
+    classifier.module, classifier.env = module, environment
+    await drill.restarted("classifier")
+    await drill.over("AgreementVersionsDiffer")
+
+
+async def test_runbook_a_route_that_fails(drill: Drill) -> None:
+    """A table that a route needs is not there, as when the database was not migrated."""
+    queue = next(iter(drill.desk.agreement.queues))
+    trace = "6e0c63257de34c926f9efcd03927272e"
+
+    async def ask() -> httpx.Response:
+        headers = {**drill.watched.keys["internal"], "traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+        return await drill.client.get(f"{drill.desk.endpoints['handoff']}/v1/queues/{queue}/briefs", headers=headers)
+
+    assert (await ask()).status_code == 200
+    await drill.sql("ALTER TABLE briefs RENAME TO briefs_elsewhere")
+    try:
+        for _ in range(8):
+            assert (await ask()).status_code == 500
+            await asyncio.sleep(0.5)
+        fired = await drill.fires("HttpErrors")
+        assert (fired["group"], fired["route"]) == ("handoff", "/v1/queues/{queue}/briefs")
+        assert '"route": "/v1/queues/{queue}/briefs", "status": "500"' in await drill.looked_at("HttpErrors")
+        assert any(trace in line and "UndefinedTable" in line for line in drill.log_of("handoff").splitlines())
+    finally:
+        await drill.sql("ALTER TABLE briefs_elsewhere RENAME TO briefs")
+    assert (await ask()).status_code == 200
+    await drill.over("HttpErrors")
+
+
+async def test_runbook_a_topic_that_takes_nothing(drill: Drill) -> None:
+    """Fewer replicas of a topic are there than must acknowledge: the ledger goes on, its words do not go out."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=drill.desk.bootstrap)
+    await admin.start()
+    wanted = topics.desk_topics(
+        drill.desk.agreement.sources, list(drill.desk.agreement.queues), list(drill.desk.agreement.partners)
+    )
+    try:
+        await admin.alter_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, topics.TRANSFERS, {"min.insync.replicas": "2"})]
+        )
+        ticket = await drill.send("UNHEARD")
+        transfer = await drill.offered(ticket)
+        await drill.fires("OutboxStuck")
+        await drill.looked_at("OutboxStuck")
+        assert "NotEnoughReplicas" in drill.log_of("handoff")
+        assert not [seen for seen in await follow(drill.desk.bootstrap, "", ticket) if seen.topic == topics.TRANSFERS]
+    finally:
+        await stamp_by_broker(drill.desk.bootstrap, "", wanted)
+        await admin.close()
+    await drill.over("OutboxStuck")
+
+    async def heard() -> Any:
+        return [seen for seen in await follow(drill.desk.bootstrap, "", ticket) if seen.type == OfferMade.TYPE]
+
+    assert len(await until(heard, 60, "the offer goes out")) == 1
+    assert (await drill.reply(transfer, "accept", digest=transfer["digest"])).status_code == 200
+
+
+async def test_runbook_a_flood_that_a_service_does_not_keep_up_with(drill: Drill) -> None:
+    """Tickets come until the alert says that one lags; another process of it takes over half of its tasks."""
+    sent = 0
+
+    async def flooded() -> Any:
+        nonlocal sent
+        for _ in range(10):
+            await asyncio.gather(*(drill.send(f"FLOOD-{sent + number}") for number in range(50)))
+            sent += 50
+        return await drill.watched.ask('ALERTS{alertname="ConsumerLagging", alertstate="firing"}')
+
+    (first, *_) = await until(flooded, 300, "ConsumerLagging fires")
+    group = first["metric"]["group"]
+    assert f'"group": "{group}"' in await drill.looked_at("ConsumerLagging")
+    lagging = drill.service(group)
+    endpoint = drill.watched.plan.directory / "another.json"
+    own = {"RELAYDESK_HTTP_PORT": "0", "RELAYDESK_ENDPOINT_FILE": str(endpoint)}
+    with (drill.watched.plan.directory / "another.log").open("ab") as log:
+        another = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", lagging.module, "serve"), env={**os.environ, **lagging.env, **own}, stderr=log
+        )
+    try:
+
+        async def takes_part() -> bool:
+            with contextlib.suppress(httpx.TransportError, FileNotFoundError, msgspec.DecodeError):
+                address = msgspec.json.decode(endpoint.read_bytes())["http"]
+                shown = (await drill.client.get(f"{address}/readyz")).json()
+                return "running" in shown["tasks"].values()
+            return False
+
+        await until(takes_part, 120, f"another {group} has a task")
+        await drill.over("ConsumerLagging", 600)
+    finally:
+        another.terminate()
+        assert await another.wait() == 0
+    # What the other had comes back, and was worked off: nothing is left for whoever has it now.
+    await drill.offered(f"generic:main:FLOOD-{sent - 1}")
+
+    async def worked_off() -> Any:
+        return await drill.watched.ask(
+            f'sum(relaydesk_consumer_lag_offsets{{group="{group}"}}) == 0 and'
+            f' sum(relaydesk_task_running{{group="{group}"}}) == 2'
+        )
+
+    await until(worked_off, 300, f"{group} has worked off everything")
+
+
+async def publish_next(drill: Drill, directory: Path, title: str) -> str:
+    """Publishes the desk's agreement under another title, and returns its version: it takes effect in a minute and a
+    half."""
+    path = directory / "next.yaml"
+    text = (AGREEMENTS / "default.yaml").read_text().replace("support desk", title)
+    path.write_text(text)
+    agreement = read_agreement(text, str(path))
     at = (datetime.now(UTC) + timedelta(seconds=90)).strftime("%Y-%m-%dT%H:%M:%SZ")
     approvals = " ".join(shlex.quote(f"--approve={party.name}=Ines") for party in agreement.parties)
     published = await drill.run(
         f"python -m ticket_contracts agreement publish {path} --effective-at {at} {approvals}", {}
     )
     assert digest(agreement)[:8] in published, published
-    await drill.over("ConsumerStalled")
+    return digest(agreement)
 
 
 async def last_of(bootstrap: str, topic: str, ticket: str) -> Any:

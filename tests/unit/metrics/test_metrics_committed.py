@@ -221,8 +221,12 @@ async def test_what_a_task_says_of_itself_goes_with_it() -> None:
     value = desk.metrics.registry.get_sample_value
     assert value("relaydesk_oldest_waiting_timestamp_seconds", labels) == 0
     assert value("relaydesk_task_running", labels) == 1
+    desk.runner.measure_lag({IN: 700}, {IN: 0})
+    of_input = {"group": "g", "topic": "in", "partition": "0"}
+    assert value("relaydesk_consumer_lag_offsets", of_input) == 700
     await desk.runner.close()
     assert value("relaydesk_oldest_waiting_timestamp_seconds", labels) is None
+    assert value("relaydesk_consumer_lag_offsets", of_input) is None, "who has it now says what waits"
     assert value("relaydesk_task_running", labels) == 0
 
 

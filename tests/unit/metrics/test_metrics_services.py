@@ -15,6 +15,7 @@ from ticket_contracts.cloudevents import Event
 from ticket_contracts.tickets import TicketDuplicate
 from ticket_contracts.transfers import OwnerChanged, TransferAccepted
 from ticket_handoff.adapters.measure import HandoffMetrics
+from ticket_handoff.adapters.relay import Outbox
 from ticket_handoff.domain.decision import TransferState
 from ticket_handoff.handlers import Changes
 from ticket_intake.adapters.measure import IntakeMetrics
@@ -219,6 +220,20 @@ class TestHandoff:
         assert value("relaydesk_owner_changes_total", {"kind": "acknowledged"}) == 1
         seconds = {"queue": "night", "automatic": "false"}
         assert value("relaydesk_transfer_acknowledgement_seconds_sum", seconds) == 240
+
+    def test_an_outbox_is_told_by_who_relays_it_once_that_knows_how_far_it_is(self) -> None:
+        registry = Registry()
+        metrics = HandoffMetrics(registry)
+
+        def shown(partition: str) -> tuple[Any, Any]:
+            names = ("relaydesk_outbox_rows", "relaydesk_outbox_published_row")
+            waiting, published = (registry.get_sample_value(name, {"partition": partition}) for name in names)
+            return waiting, published
+
+        metrics.outboxes({0: Outbox(3, 40), 1: None})
+        assert (shown("0"), shown("1")) == ((3, 40), (None, None)), "a start is no empty outbox"
+        metrics.outboxes({1: Outbox(0, 7)})
+        assert (shown("0"), shown("1")) == ((None, None), (0, 7)), "another process has the first"
 
 
 def test_intake_counts_versions_and_duplicates_by_source() -> None:

@@ -42,6 +42,8 @@ from ticket_runtime.task import Record, Transient
 from ticket_runtime.transactions import TaskProducer
 
 SOURCE: Final = "/relaydesk/handoff"
+_OUTBOX_SECONDS: Final = 1.0
+"""How often it is told how far the relays are: a process that cannot publish lives for seconds."""
 _LEDGER_SECONDS: Final = 10.0
 """How often the gauges of the ledger are read."""
 _HOUSEKEEPING_SECONDS: Final = 600.0
@@ -256,7 +258,7 @@ class LedgerLoop(Loop):
         return await self._relays[partitions[0].partition].positions(partitions)
 
     def _helpers(self) -> list[Callable[[], Coroutine[None, None, None]]]:
-        return [*super()._helpers(), self._measure_ledger, self._forget_ended]
+        return [*super()._helpers(), self._measure_outboxes, self._measure_ledger, self._forget_ended]
 
     async def _forget_ended(self) -> None:
         """As many days after the end of a ticket as the agreement in force says. A replay forgets nothing: when this
@@ -278,10 +280,13 @@ class LedgerLoop(Loop):
             if count:
                 log.info("forgot what was said of tickets that ended", tickets=count)
 
+    async def _measure_outboxes(self) -> None:
+        while True:
+            self.ledger_metrics.outboxes({number: self._relays[number].outbox for number in self._runners})
+            await asyncio.sleep(_OUTBOX_SECONDS)
+
     async def _measure_ledger(self) -> None:
         while True:
-            for number in self._runners:
-                self.ledger_metrics.waiting(number, self._relays[number].unpublished)
             try:
                 async with asyncio.timeout(_LEDGER_SECONDS):
                     await self.ledger_metrics.look(self._store.engine)

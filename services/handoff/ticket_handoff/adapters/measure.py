@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from itertools import product
 from typing import Final, get_args
 
@@ -10,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ticket_contracts.transfers import Cause, OwnerChanged, TransferAccepted, TransferEvent, TransferWithdrawn
+from ticket_handoff.adapters.relay import Outbox
 from ticket_handoff.domain.decision import TransferState
 from ticket_handoff.handlers import Changes
 from ticket_runtime.logs import logger
@@ -97,6 +99,13 @@ OUTBOX: Final = Metric(
     "Rows of the ledger's outbox that were committed and are not published yet.",
     ("partition",),
 )
+PUBLISHED: Final = Metric(
+    "gauge",
+    "relaydesk_outbox_published_row",
+    "row number",
+    "Number of the last row of the ledger's outbox that was published: it grows for good, whoever publishes.",
+    ("partition",),
+)
 LEDGER: Final = Metric(
     "gauge", "relaydesk_ledger_last_answer_timestamp_seconds", "unix time", "When the database last answered handoff."
 )
@@ -117,6 +126,7 @@ METRICS: Final = [
     OPEN,
     OLDEST,
     OUTBOX,
+    PUBLISHED,
     LEDGER,
     KEY_FILE,
 ]
@@ -148,7 +158,8 @@ class HandoffMetrics:
         self._unowned = registry.gauge(UNOWNED)
         self._open = registry.gauge(OPEN)
         self._oldest = registry.gauge(OLDEST)
-        self._outbox = registry.gauge(OUTBOX)
+        self._waiting = registry.gauge(OUTBOX)
+        self._published = registry.gauge(PUBLISHED)
         self._ledger = registry.gauge(LEDGER)
         self._key_file = registry.gauge(KEY_FILE)
 
@@ -195,9 +206,14 @@ class HandoffMetrics:
         """Whether the file of keys, which has just changed, is broken."""
         self._key_file.set(broken)
 
-    def waiting(self, partition: int, rows: int) -> None:
-        """Of one partition's outbox."""
-        self._outbox.labels(partition).set(rows)
+    def outboxes(self, of: Mapping[int, Outbox | None]) -> None:
+        """Of the partitions that this process relays: None while it does not know yet. Of others it says nothing."""
+        for gauge in (self._waiting, self._published):
+            gauge.clear()
+        for partition, outbox in of.items():
+            if outbox is not None:
+                self._waiting.labels(partition).set(outbox.waiting)
+                self._published.labels(partition).set(outbox.published)
 
     async def look(self, engine: AsyncEngine) -> None:
         """Reads the gauges from the ledger. Raises SQLAlchemyError and OSError."""

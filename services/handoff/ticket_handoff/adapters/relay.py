@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from aiokafka import TopicPartition
@@ -37,6 +38,15 @@ _LOOK_SECONDS: Final = 0.5
 log = logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """Of one partition. waiting: rows that are known to be committed and not published yet. published: number of the
+    last row that is; it grows for good, whoever relays."""
+
+    waiting: int
+    published: int
+
+
 class RelayStopped(Exception):
     """A transaction ended without a word: whether it was committed is for the next relay to find out."""
 
@@ -59,6 +69,7 @@ class Relay(TaskProducer):
         self._outbox = TopicPartition(settings.topic_prefix + OUTBOX, partition)
         self._relay_group, self._partition, self._store, self._admin, self._fail = group, partition, store, admin, fail
         self._published = self._forgotten = self._last = 0
+        self._position_known = False
         self._fresh: deque[Numbered] = deque()
         self._wake = asyncio.Event()
         self.alone = asyncio.Lock()
@@ -79,6 +90,7 @@ class Relay(TaskProducer):
                 f"{self._published} of it: this database and this broker are not of one desk, or one was set back; "
                 "restore what belongs together, or start both empty"
             )
+        self._position_known = True
         await self.flush()
 
     def follow(self) -> None:
@@ -86,9 +98,9 @@ class Relay(TaskProducer):
         self._following = asyncio.create_task(self._follow(), name=f"relay-{self._partition}")
 
     @property
-    def unpublished(self) -> int:
-        """Rows that were committed here and are not published yet."""
-        return max(self._last - self._published, 0)
+    def outbox(self) -> Outbox | None:
+        """How far it is; None before it knows."""
+        return Outbox(self._last - self._published, self._published) if self._position_known else None
 
     def appended(self, rows: Sequence[Numbered]) -> None:
         """Rows that were just committed; saves reading them back."""
@@ -154,6 +166,7 @@ class Relay(TaskProducer):
         if self._unsure:
             raise RelayStopped(f"the relay of partition {self._partition} ended in a transaction")
         reached = rows[-1].seq if rows else self._published
+        self._last = max(self._last, reached)  # what another process appended is known by being read
         messages = [row.message for row in rows]
         self._unsure = True
         # An offset is where a group goes on: the number of the last row, as it reads in the group's lag too.
