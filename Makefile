@@ -57,10 +57,11 @@ format: $(READY) ## Let ruff put right what it can
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
 
-# Every part runs although one before it failed, and the tests come last: their closing line is the answer.
+# Every part runs although one before it failed, and the tests come last: their closing line is the answer. Two files of
+# tests at a time, each half with backends of its own: they wait for brokers, clocks and browsers half of their time.
 test: $(READY) ## Lint, then every test that can run here; says what was skipped and why
 	@lint=0; $(MAKE) lint || lint=$$?; \
-	$(PY) -m pytest -rs -m "not bench and not long" $(TESTS); tests=$$?; \
+	$(PY) -m pytest -rs -n 2 --dist loadfile -m "not bench and not long" $(TESTS); tests=$$?; \
 	if [ $$lint -ne 0 ]; then echo "make lint failed: see above" >&2; fi; \
 	[ $$lint -eq 0 ] && [ $$tests -eq 0 ]
 
