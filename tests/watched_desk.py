@@ -70,6 +70,31 @@ class Watched:
         address = f"{self.desk.endpoints['intake']}/v1/sources/{source}/events"
         return await self.client.post(address, content=body, headers={"content-type": "application/json", **headers})
 
+    async def offered(self, ticket: str) -> dict[str, Any]:
+        """The offer that is open for a ticket. Raises TimeoutError when there is none within a minute."""
+
+        async def found() -> Any:
+            with contextlib.suppress(httpx.TransportError):  # handoff may be about to start again
+                answer = await self.client.get(
+                    f"{self.desk.endpoints['handoff']}/v1/tickets/{ticket}/owners", headers=self.keys["internal"]
+                )
+                transfers = answer.json().get("transfers", [])
+                return next((each for each in transfers if each["status"] == "offered"), None)
+            return None
+
+        transfer: dict[str, Any] = await until(found, 60, f"an offer of {ticket}")
+        return transfer
+
+    async def reply(self, transfer: dict[str, Any], action: str, **more: str) -> httpx.Response:
+        """In the name of whoever it was offered to; an acceptance names the digest that was shown."""
+        if action == "accept":
+            more = {"digest": transfer["digest"]} | more
+        return await self.client.post(
+            f"{self.desk.endpoints['handoff']}/v1/transfers/{transfer['transfer_id']}/{action}",
+            json={"reply_id": f"{action}-{time.time_ns()}", **more},
+            headers=self.keys[transfer["principal"]],
+        )
+
 
 async def until(ready: Callable[[], Awaitable[Any]], seconds: float, what: str) -> Any:
     """The first answer that is true. Raises TimeoutError when none is within so many seconds."""

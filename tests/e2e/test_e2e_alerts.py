@@ -67,14 +67,19 @@ async def watched(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wat
 async def _a_little_of_everything(here: Watched) -> None:
     async def scraped() -> bool:
         """An increase needs two looks at a counter, of which the first is before what it counts."""
-        found = await here.ask('max(count_over_time(relaydesk_intake_requests_total{status="401"}[1m]))')
+        found = await here.ask(
+            'min(count_over_time(relaydesk_intake_requests_total{status="401"}[1m])'
+            " or count_over_time(relaydesk_transfer_acknowledgement_seconds_sum[1m]))"
+        )
         return bool(found) and float(found[0]["value"][1]) >= 2
 
-    await until(scraped, 60, "the edge was scraped twice")
+    await until(scraped, 60, "edge and handoff were scraped twice")
     overdue = {"id": "OVERDUE", "title": "Printer on fire", "created_at": "2026-01-05T09:00:00Z", "status": "new"}
     for n in range(4):
         body = {"id": f"LIVE-{n}", "title": "VPN drops", "text": "Every ten minutes.", "status": "new"}
         assert (await here.post(json.dumps(body).encode())).status_code == 202
+    for n in range(1, 4):
+        assert (await here.reply(await here.offered(f"generic:main:LIVE-{n}"), "accept")).status_code == 200
     assert (await here.post(json.dumps(overdue).encode())).status_code == 202
     assert (await here.post(b"{ not json")).status_code == 202
     for _ in range(20):

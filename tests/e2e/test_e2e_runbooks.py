@@ -206,29 +206,6 @@ class Drill:
         found: list[dict[str, Any]] = answer.json()
         return found
 
-    async def offered(self, ticket: str) -> dict[str, Any]:
-        """The offer that is open for a ticket."""
-
-        async def found() -> Any:
-            with contextlib.suppress(httpx.TransportError):  # handoff may be about to start again
-                answer = await self.client.get(
-                    f"{self.desk.endpoints['handoff']}/v1/tickets/{ticket}/owners",
-                    headers=self.watched.keys["internal"],
-                )
-                transfers = answer.json().get("transfers", [])
-                return next((each for each in transfers if each["status"] == "offered"), None)
-            return None
-
-        transfer: dict[str, Any] = await until(found, 60, f"an offer of {ticket}")
-        return transfer
-
-    async def reply(self, transfer: dict[str, Any], action: str, **more: str) -> httpx.Response:
-        return await self.client.post(
-            f"{self.desk.endpoints['handoff']}/v1/transfers/{transfer['transfer_id']}/{action}",
-            json={"reply_id": f"{action}-{time.time_ns()}", **more},
-            headers=self.watched.keys[transfer["principal"]],
-        )
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def drill(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Drill]:
@@ -327,7 +304,7 @@ async def test_runbook_a_message_that_cannot_be_read(drill: Drill) -> None:
 
 async def test_runbook_a_ticket_without_an_owner(drill: Drill) -> None:
     ticket = await drill.send("UNOWNED")
-    await drill.offered(ticket)
+    await drill.watched.offered(ticket)
 
     async def taken_away() -> Any:
         """Until it is told: what still comes of the ticket makes handoff write its owner down again."""
@@ -343,7 +320,7 @@ async def test_runbook_a_ticket_without_an_owner(drill: Drill) -> None:
 
 async def test_runbook_a_receiver_who_says_nothing(drill: Drill) -> None:
     ticket = await drill.send("SILENCE")
-    await drill.offered(ticket)
+    await drill.watched.offered(ticket)
     await drill.fires("TransferUnacknowledged")
     said = await drill.looked_at("TransferUnacknowledged")
     assert ticket in said
@@ -353,8 +330,8 @@ async def test_runbook_a_receiver_who_says_nothing(drill: Drill) -> None:
         waiting = await drill.open_transfers()
         for each in waiting:
             if each["status"] == "offered":
-                transfer = await drill.offered(each["ticket"])
-                await drill.reply(transfer, "accept", digest=transfer["digest"])
+                transfer = await drill.watched.offered(each["ticket"])
+                await drill.watched.reply(transfer, "accept")
         return not waiting
 
     await until(all_answered, 90, "every transfer is acknowledged")
@@ -371,7 +348,7 @@ async def test_runbook_a_transfer_that_everybody_declines(drill: Drill) -> None:
         owned = answer.json()
         for each in owned.get("transfers", []):
             if each["status"] == "offered":
-                await drill.reply(each, "decline", reason="not ours")
+                await drill.watched.reply(each, "decline", reason="not ours")
         return any(each["kind"] == "automatic" for each in owned.get("intervals", []))
 
     await until(at_the_duty_owner, 120, "the duty owner has it")
@@ -441,13 +418,13 @@ async def test_runbook_a_database_that_does_not_answer(drill: Drill) -> None:
             process.resume()
     await drill.over("LedgerUnreachable")
     ticket = await drill.send("AFTER-THE-LEDGER")
-    await drill.offered(ticket)
+    await drill.watched.offered(ticket)
 
 
 async def test_runbook_an_agreement_that_nobody_has_read(drill: Drill, tmp_path: Path) -> None:
     """A classification that names a version which is not on its topic yet: the router waits for it, and goes on."""
     ticket = await drill.send("STALLED")
-    await drill.offered(ticket)
+    await drill.watched.offered(ticket)
     title = "support desk, next year"
     version = digest(read_agreement((AGREEMENTS / "default.yaml").read_text().replace("support desk", title), "next"))
     classified = await last_of(drill.desk.bootstrap, topics.CLASSIFIED, ticket)
@@ -498,7 +475,7 @@ async def test_runbook_a_machine_whose_clock_is_behind(drill: Drill, tmp_path: P
     assert re.search(labels.format(group="router", version=version), said)
     assert not re.search(labels.format(group="classifier", version=version), said)
     ticket = await drill.send("TWO-VERSIONS")
-    await drill.offered(ticket)
+    await drill.watched.offered(ticket)
     decided = {
         topic: msgspec.json.decode((await last_of(drill.desk.bootstrap, topic, ticket)).value)["agreement_version"]
         for topic in (topics.CLASSIFIED, topics.ROUTED)
@@ -547,7 +524,7 @@ async def test_runbook_a_topic_that_takes_nothing(drill: Drill) -> None:
             [ConfigResource(ConfigResourceType.TOPIC, topics.TRANSFERS, {"min.insync.replicas": "2"})]
         )
         ticket = await drill.send("UNHEARD")
-        transfer = await drill.offered(ticket)
+        transfer = await drill.watched.offered(ticket)
         await drill.fires("OutboxStuck")
         await drill.looked_at("OutboxStuck")
         assert "NotEnoughReplicas" in drill.log_of("handoff")
@@ -561,7 +538,7 @@ async def test_runbook_a_topic_that_takes_nothing(drill: Drill) -> None:
         return [seen for seen in await follow(drill.desk.bootstrap, "", ticket) if seen.type == OfferMade.TYPE]
 
     assert len(await until(heard, 60, "the offer goes out")) == 1
-    assert (await drill.reply(transfer, "accept", digest=transfer["digest"])).status_code == 200
+    assert (await drill.watched.reply(transfer, "accept")).status_code == 200
 
 
 async def test_runbook_a_flood_that_a_service_does_not_keep_up_with(drill: Drill) -> None:
@@ -600,7 +577,7 @@ async def test_runbook_a_flood_that_a_service_does_not_keep_up_with(drill: Drill
         another.terminate()
         assert await another.wait() == 0
     # What the other had comes back, and was worked off: nothing is left for whoever has it now.
-    await drill.offered(f"generic:main:FLOOD-{sent - 1}")
+    await drill.watched.offered(f"generic:main:FLOOD-{sent - 1}")
 
     async def worked_off() -> Any:
         return await drill.watched.ask(

@@ -45,6 +45,7 @@ ACKNOWLEDGED: Final = Metric(
     "From the request of a transfer until somebody acknowledged it, however many were asked, in the desk's time.",
     ("queue", "automatic"),
     buckets=WAITING,
+    agreed=lambda agreement: product(agreement.queues, ("false", "true")),
 )
 UNDELIVERED: Final = Metric(
     "counter",
