@@ -286,7 +286,7 @@ async def test_e2e_log_review_of_march_agrees_with_the_file_itself(
     assert figures["tool.reassignments"]["value"] == pytest.approx(fmean(told.changes.values()))
     assert figures["tool.ping_pong"]["value"] == pytest.approx(fmean(told.back.values()))
     assert len(told.kept) > LOG_TICKETS / 2
-    assert sum(told.back.values()) > 50
+    assert sum(told.back.values()) > LOG_TICKETS / 20
     # By ownership there are fewer: a ticket that was moved on before anybody had taken it never was theirs.
     assert 0.8 * figures["tool.reassignments"]["value"] < figures["reassignments"]["value"]
     assert figures["reassignments"]["value"] <= figures["tool.reassignments"]["value"]

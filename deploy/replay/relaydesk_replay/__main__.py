@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
         _log_to_file()
         return asyncio.run(_ended_by_sigterm(options.run(options, console)))
     except _TOLD as error:
-        console.print(str(error), style="red", markup=False)
+        console.print(str(error), style="red", markup=False, soft_wrap=True)
         return 2
     except (KeyboardInterrupt, asyncio.CancelledError):
         console.print("Stopped.")

@@ -16,11 +16,12 @@ from business_calendar import Calendar
 from sla_monitor.adapters.recorded import Recorded, RecordedError
 from sla_monitor.domain.clocks import recomputed
 from sla_monitor.domain.redecide import differences
-from sla_monitor.domain.state import Clock, Phase, Ticket
+from sla_monitor.domain.state import Clock, Ticket
 from sla_monitor.handlers import INPUTS, SlaWork
 from ticket_contracts import topics
 from ticket_contracts.agreement import parse_published
 from ticket_contracts.agreement.calendars import compile_calendars
+from ticket_contracts.agreement.counting import Phase
 from ticket_contracts.cloudevents import Event, ce_id
 from ticket_contracts.sla import ClockEvent
 from ticket_runtime.agreements import Agreements

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from sla_monitor.domain.clocks import recomputed
-from sla_monitor.domain.state import Clock, Phase
+from sla_monitor.domain.state import Clock
+from ticket_contracts.agreement.counting import Phase
 from ticket_contracts.cloudevents import Event
 from ticket_contracts.ids import event_id
 from ticket_contracts.sla import ClockEvent

@@ -13,9 +13,9 @@ from itertools import pairwise
 from business_calendar import ALWAYS_OPEN, Calendar
 from ticket_contracts.agreement import Condition, matches
 from ticket_contracts.agreement.calendars import budget
+from ticket_contracts.agreement.counting import Phase, phase_of, reopened, started
 from ticket_contracts.agreement.model import Policy as ClockPolicy
 from ticket_contracts.routing import TicketFacts
-from ticket_contracts.tickets import ENDED
 from ticket_router.domain.policy import Policy
 
 Statuses = Sequence[tuple[int, str]]
@@ -37,33 +37,19 @@ def deadline(policy: Policy, queue: str, facts: TicketFacts, at: int, statuses: 
             continue
         goal = next((goal for goal in rules.goals if holds(goal.when)), None)
         begun = _begun(rules, at - facts.age_seconds, statuses)
-        if goal is not None and begun is not None and _counts(rules, facts.status):
+        if goal is not None and begun is not None and phase_of(rules, facts.status) is Phase.RUN:
             calendar = ALWAYS_OPEN if rules.calendar is None else policy.calendars[rules.calendar]
             lost = _paused(rules, calendar, begun, statuses)
             found.append(calendar.add(begun, budget(goal, begun, calendar) + lost))
     return min(found, default=None)
 
 
-def _counts(rules: ClockPolicy, status: str) -> bool:
-    return status not in ENDED and not any(
-        status in named for named in (rules.pause_on, rules.stop_on, rules.cancel_on)
-    )
-
-
 def _begun(rules: ClockPolicy, created: int, statuses: Statuses) -> int | None:
     """When its clock begins; None: not yet."""
-    begun = created
-    if rules.start_on is not None and statuses:
-        first = next((since for since, status in statuses if status in rules.start_on), None)
-        if first is None:
-            return None
-        begun = max(begun, first)
-    if rules.on_reopen == "restart":
-        stops = {*rules.stop_on, "closed"}
-        for (_, was), (since, now) in pairwise(statuses):
-            if was in stops and now not in stops:
-                begun = max(begun, since)
-    return begun
+    since = started(rules, statuses) if statuses else 0
+    if since is None:
+        return None
+    return max(created, since, reopened(rules, statuses) if rules.on_reopen == "restart" else 0)
 
 
 def _paused(rules: ClockPolicy, calendar: Calendar, begun: int, statuses: Statuses) -> int:
@@ -71,5 +57,5 @@ def _paused(rules: ClockPolicy, calendar: Calendar, begun: int, statuses: Status
     return sum(
         calendar.elapsed(max(since, begun) if number else begun, until)
         for number, ((since, status), (until, _)) in enumerate(pairwise(statuses))
-        if until > begun and not _counts(rules, status)
+        if until > begun and phase_of(rules, status) is not Phase.RUN
     )

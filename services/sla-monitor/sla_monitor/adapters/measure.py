@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal, get_args
 
-from sla_monitor.domain.state import Clock, Phase
+from sla_monitor.domain.state import Clock
 from sla_monitor.handlers import SlaWork
 from ticket_contracts.agreement import Agreement
+from ticket_contracts.agreement.counting import Phase
 from ticket_contracts.cloudevents import Event
 from ticket_contracts.sla import ClockEvent, ClockKind, Occurrence
 from ticket_runtime.metrics import Metric, Registry

@@ -16,8 +16,9 @@ from datetime import UTC, datetime, timedelta
 from msgspec.structs import replace
 
 from sla_monitor.domain.rules import KINDS, WALL, Choice, Rulebook, Rules, Terms
-from sla_monitor.domain.state import FIELDS, Base, Clock, Entry, Notice, Origin, Phase, Standing, Ticket, Waiting
+from sla_monitor.domain.state import FIELDS, Base, Clock, Entry, Notice, Origin, Standing, Ticket, Waiting
 from ticket_contracts.agreement.calendars import budget
+from ticket_contracts.agreement.counting import Phase, phase_of
 from ticket_contracts.cloudevents import ce_id
 from ticket_contracts.ids import split_ticket_id
 from ticket_contracts.sla import ClockEvent, ClockInputs, ClockState, Occurrence
@@ -218,7 +219,7 @@ class Course:
 
     def _track(self, clock: Clock, at: int) -> None:
         """Keep the pauses of a clock that does not run, in case it runs again."""
-        counts = self._terms(clock).counting(self.standing.facts.status) is Phase.RUN
+        counts = phase_of(self._terms(clock), self.standing.facts.status) is Phase.RUN
         if counts == (len(clock.pauses) % 2 == 0):
             return
         pauses = list(clock.pauses)
@@ -233,7 +234,7 @@ class Course:
         pauses: list[int] = []
         for number, (at, status) in enumerate(self.standing.statuses):
             since = start if number == 0 else max(at, start)
-            counts = terms.counting(status) is Phase.RUN
+            counts = phase_of(terms, status) is Phase.RUN
             if counts and len(pauses) % 2:
                 _close(pauses, since)
             elif not counts and len(pauses) % 2 == 0:

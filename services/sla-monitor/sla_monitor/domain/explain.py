@@ -10,7 +10,8 @@ import msgspec
 from business_calendar import Day, local_time, zone
 from sla_monitor.domain.clocks import instant, notices, recomputed, scheduled, standing_of
 from sla_monitor.domain.rules import WALL, Rulebook, Terms
-from sla_monitor.domain.state import Clock, Phase, Standing, Ticket
+from sla_monitor.domain.state import Clock, Standing, Ticket
+from ticket_contracts.agreement.counting import Phase
 from ticket_contracts.cloudevents import Instant
 
 

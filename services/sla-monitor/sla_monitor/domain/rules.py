@@ -13,12 +13,12 @@ import msgspec
 
 from business_calendar import ALWAYS_OPEN, Calendar
 from business_calendar.calendar import Pauses
-from sla_monitor.domain.state import Facts, Phase, Standing
+from sla_monitor.domain.state import Facts, Standing
 from ticket_contracts.agreement import Agreement, Condition, matches
+from ticket_contracts.agreement.counting import Phase, phase_of, reopened, started
 from ticket_contracts.agreement.model import Goal, Policy
 from ticket_contracts.agreement.model import Threshold as AgreedThreshold
 from ticket_contracts.routing import TicketFacts
-from ticket_contracts.tickets import ENDED
 
 KINDS = ("first_response", "next_response", "resolution", "periodic_update", "underpinning")
 """The clocks of a ticket, in the order that they are decided in: a periodic update waits for the first response."""
@@ -90,15 +90,7 @@ class Terms(msgspec.Struct, frozen=True):
             return Phase.STOP
         if kind == "next_response" and not standing.asked:
             return Phase.STOP
-        return self.counting(status)
-
-    def counting(self, status: str) -> Phase:
-        """By the status alone. A closed ticket stops every clock, whatever the policy names."""
-        if status in self.stop_on or status == "closed":
-            return Phase.STOP
-        if status in self.pause_on or status in self.cancel_on or status in ENDED:
-            return Phase.PAUSE
-        return Phase.RUN
+        return phase_of(self, status)
 
     def origin(self, kind: str, standing: Standing, created: int, *, answers_first: bool) -> int:
         """The instant that a clock of this kind counts from as things stand; 0: from none yet.
@@ -113,24 +105,12 @@ class Terms(msgspec.Struct, frozen=True):
             case "periodic_update" if answers_first:
                 return 0
         since = [standing.queue_since if holder == "queue" else standing.group_since for holder in self.holders]
-        if self.start_on is not None:
-            begun = (at for at, status in standing.statuses if status in self.start_on)
-            since.append(next(begun, 0))
-            if not since[-1]:
-                return 0
+        begun = started(self, standing.statuses)
+        if begun is None:
+            return 0
         if self.restarts:
-            since.append(self._reopened(standing))
-        return max(created, *since) if since else created
-
-    def _reopened(self, standing: Standing) -> int:
-        """When the ticket last came out of a status that stops this clock; 0: never."""
-        at, stopped = 0, False
-        for since, status in standing.statuses:
-            stops = self.counting(status) is Phase.STOP
-            if stopped and not stops:
-                at = since
-            stopped = stops
-        return at
+            since.append(reopened(self, standing.statuses))
+        return max(created, begun, *since)
 
 
 WALL = Terms(calendar=ALWAYS_OPEN)

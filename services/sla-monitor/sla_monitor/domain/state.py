@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from ticket_contracts.agreement.counting import Phase
+
 
 class Facts(msgspec.Struct, frozen=True, array_like=True):
     """What policies may ask of a ticket. priority is None until it was classified; queue until it was routed.
@@ -115,17 +117,6 @@ class Standing(msgspec.Struct, array_like=True):
                 self.queue_since = entry.at
             if facts.group != before.group:
                 self.group_since = entry.at
-
-
-class Phase(IntEnum):
-    """RUN counts; PAUSE waits; STOP: met, may run again on reopening; CANCEL: no policy wants it, or the ticket is no
-    more.
-    """
-
-    RUN = 0
-    PAUSE = 1
-    STOP = 2
-    CANCEL = 3
 
 
 class Notice(msgspec.Struct, frozen=True, array_like=True):

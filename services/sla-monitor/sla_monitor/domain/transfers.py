@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from sla_monitor.domain.clocks import Course, adopt, going_on, notice_id, scheduled, seconds_up
 from sla_monitor.domain.rules import ACKNOWLEDGEMENT, TRANSFER, WALL, Rulebook
-from sla_monitor.domain.state import Clock, Phase, Standing, Ticket
+from sla_monitor.domain.state import Clock, Standing, Ticket
+from ticket_contracts.agreement.counting import Phase
 from ticket_contracts.sla import ClockEvent, Occurrence
 from ticket_contracts.transfers import (
     TransferAccepted,
