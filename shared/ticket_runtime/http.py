@@ -22,6 +22,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ticket_runtime.logs import logger
 from ticket_runtime.metrics import Metrics
 from ticket_runtime.outputs import is_traceparent
 
@@ -30,6 +31,8 @@ CORRELATION = "correlationid"
 """Headers of a request and of its answer, named as the CloudEvents attributes are."""
 _OPERATION = "operation"
 _PROBLEM = "application/problem+json"
+
+log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +131,13 @@ def make_app(service: str, metrics: Metrics, alive: Callable[[], Health], ready:
 
     @app.exception_handler(Exception)
     async def on_error(request: Request, error: Exception) -> Response:
-        return problem_document(500, "a fault of ours; the log says more", request.url.path)
+        return _fault(request.url.path)
 
     return app
+
+
+def _fault(path: str) -> Response:
+    return problem_document(500, "a fault of ours; the log says more", path)
 
 
 def _health(health: Health) -> Response:
@@ -157,12 +164,12 @@ class Observed:
             self._expected = True
         told = trace_headers(scope)
         began = time.perf_counter()
-        status, streams = 500, False
+        status, streams, begun = 500, False, False
 
         async def answer(message: Message) -> None:
-            nonlocal status, streams
+            nonlocal status, streams, begun
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, begun = message["status"], True
                 headers = message.setdefault("headers", [])
                 streams = any(name == b"content-type" and b"event-stream" in value for name, value in headers)
                 if told:
@@ -173,6 +180,12 @@ class Observed:
         with structlog.contextvars.bound_contextvars(**told) if told else contextlib.nullcontext():
             try:
                 await self._app(scope, receive, answer)
+            except Exception:
+                # Told here, where the line has the trace: the server's own would be without.
+                log.exception("a request failed", method=scope["method"], path=scope["path"])
+                if begun:
+                    raise  # an answer that was cut off: the server ends the connection
+                await _fault(scope["path"])(scope, receive, answer)
             finally:
                 self._count(scope, status, None if streams else time.perf_counter() - began)
 
