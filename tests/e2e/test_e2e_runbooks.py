@@ -552,54 +552,21 @@ def suspended(directory: Path) -> Iterator[None]:
 
 
 async def test_runbook_a_flood_that_a_service_does_not_keep_up_with(drill: Drill) -> None:
-    """Tickets come until the alert says that one lags; another process of it takes over half of its tasks."""
-    sent = 0
-    producer = AIOKafkaProducer(bootstrap_servers=drill.desk.bootstrap)
-    await producer.start()
-
-    async def flooded() -> Any:
-        """More, until somebody has fallen well behind."""
-        nonlocal sent
-        behind = await drill.watched.ask("max(sum by (group) (relaydesk_consumer_lag_offsets))")
-        if not behind or float(behind[0]["value"][1]) < 2_000:
-            for number in range(sent, sent + 300):
-                body = {"id": f"FLOOD-{number}", "title": "Outlook does not start", "status": "new"}
-                await producer.send("inbound.generic", json.dumps(body).encode())
-            await producer.flush()
-            sent += 300
-        return await drill.watched.ask('ALERTS{alertname="ConsumerLagging", alertstate="firing"}')
-
+    """Tickets come faster than one handles them, until another process of it has taken over one of its tasks."""
+    over = asyncio.Event()
+    flooding = asyncio.create_task(flood(drill, over))
     try:
-        (first, *_) = await until(flooded, 300, "ConsumerLagging fires")
+        group = (await drill.fires("ConsumerLagging", 300))["group"]
+        assert f'"group": "{group}"' in await drill.looked_at("ConsumerLagging")
+        async with another(drill, drill.service(group)):
+            over.set()
+            last = await flooding
+            await drill.over("ConsumerLagging", 600)
     finally:
-        await producer.stop()
-    group = first["metric"]["group"]
-    assert f'"group": "{group}"' in await drill.looked_at("ConsumerLagging")
-    lagging = drill.service(group)
-    endpoint = drill.watched.plan.directory / "another.json"
-    own = {"RELAYDESK_HTTP_PORT": "0", "RELAYDESK_ENDPOINT_FILE": str(endpoint)}
-    with (drill.watched.plan.directory / "another.log").open("ab") as log:
-        another = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", lagging.module, *lagging.command.split()),
-            env={**os.environ, **lagging.env, **own},
-            stderr=log,
-        )
-    try:
-
-        async def takes_part() -> bool:
-            with contextlib.suppress(httpx.TransportError, FileNotFoundError, msgspec.DecodeError):
-                address = msgspec.json.decode(endpoint.read_bytes())["http"]
-                shown = (await drill.client.get(f"{address}/readyz")).json()
-                return "running" in shown["tasks"].values()
-            return False
-
-        await until(takes_part, 120, f"another {group} has a task")
-        await drill.over("ConsumerLagging", 600)
-    finally:
-        another.terminate()
-        assert await another.wait() == 0
+        over.set()
+        await flooding
     # What the other had comes back, and was worked off: nothing is left for whoever has it now.
-    await drill.watched.offered(f"generic:main:FLOOD-{sent - 1}")
+    await drill.watched.offered(last)
 
     async def worked_off() -> Any:
         return await drill.watched.ask(
@@ -608,6 +575,53 @@ async def test_runbook_a_flood_that_a_service_does_not_keep_up_with(drill: Drill
         )
 
     await until(worked_off, 300, f"{group} has worked off everything")
+
+
+async def flood(drill: Drill, over: asyncio.Event) -> str:
+    """As a tool that publishes to its topic: more whenever nobody is well behind. Returns the last ticket."""
+    sent = 0
+    producer = AIOKafkaProducer(bootstrap_servers=drill.desk.bootstrap)
+    await producer.start()
+    try:
+        while not over.is_set():
+            behind = await drill.watched.ask("max(sum by (group) (relaydesk_consumer_lag_offsets))")
+            if not behind or float(behind[0]["value"][1]) < 2_000:
+                for number in range(sent, sent + 500):
+                    body = {"id": f"FLOOD-{number}", "title": "Outlook does not start", "status": "new"}
+                    await producer.send("inbound.generic", json.dumps(body).encode())
+                await producer.flush()
+                sent += 500
+            await asyncio.sleep(0.5)
+    finally:
+        await producer.stop()
+    return f"generic:main:FLOOD-{sent - 1}"
+
+
+@contextlib.asynccontextmanager
+async def another(drill: Drill, service: Service) -> AsyncIterator[None]:
+    """A second process of a service, which has a task of its own before the block begins."""
+    endpoint = drill.watched.plan.directory / "another.json"
+    own = {"RELAYDESK_HTTP_PORT": "0", "RELAYDESK_ENDPOINT_FILE": str(endpoint)}
+    with (drill.watched.plan.directory / "another.log").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", service.module, *service.command.split()),
+            env={**os.environ, **service.env, **own},
+            stderr=log,
+        )
+
+    async def takes_part() -> bool:
+        with contextlib.suppress(httpx.TransportError, FileNotFoundError, msgspec.DecodeError):
+            address = msgspec.json.decode(endpoint.read_bytes())["http"]
+            shown = (await drill.client.get(f"{address}/readyz")).json()
+            return "running" in shown["tasks"].values()
+        return False
+
+    try:
+        await until(takes_part, 120, f"another {service.name} has a task")
+        yield
+    finally:
+        process.terminate()
+        assert await process.wait() == 0
 
 
 async def publish_next(drill: Drill, directory: Path, title: str) -> str:
