@@ -59,15 +59,16 @@ class TicketNormalized(Event, frozen=True, kw_only=True):
 
     ticket_version: counted by intake from 1, one for each event that changed the ticket.
     source_version: what the source orders its updates by, as text (ServiceNow `sys_mod_count`, ...).
-    delivery: ce_id of the `tickets.keyed` record that made this version.
+    delivery: ce_id of the `tickets.keyed` record that made this version; an id of its own where the desk closed the
+        ticket, since it stayed resolved in a source that closes none.
     lifecycle: what this version is an event of: `created` for version 1 (`split`, off another ticket), `reopened` when
         the status left resolved or an end, `merged` or `deleted` when it became that, `ended` when it became closed,
         `updated` otherwise.
     changed: names of the fields below that differ from the version before.
     merged_into, split_from: the other ticket's id, where the source says so: a merge ends this ticket with status
         `merged`, a split begins it.
-    flags: what stands in the text (`secret:…`, `personal:…`, `text:cut`), and `unreadable:created_at` where a date of
-        the source could not be read.
+    flags: what stands in the text (`secret:…`, `personal:…`, `text:cut`), `unreadable:created_at` where a date of the
+        source could not be read, and `closed:by_desk`.
     group, assignee: where the source says the ticket is; evidence for handoff, never the owner.
     created_at, updated_at: the source's; received_at: when Relaydesk accepted the message; all UTC.
     """

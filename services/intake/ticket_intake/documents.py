@@ -249,8 +249,12 @@ class Dates(_Strict):
     zone: Zone = "UTC"
 
 
+_DAY_US = 86_400_000_000
+
+
 class Document(_Strict):
-    """One source. source: part of the topic `inbound.<source>` and of every ticket's id."""
+    """One source. source: part of the topic `inbound.<source>` and of every ticket's id. close_resolved_after_days:
+    where resolved may be the last that is heard of a ticket; absent: the tool itself closes what was resolved."""
 
     source: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")
     title: str
@@ -267,6 +271,7 @@ class Document(_Strict):
     dates: Dates = Dates()
     fields: dict[Annotated[str, AfterValidator(_leaf)], RulesOf]
     comments: list[CommentForm] = []
+    close_resolved_after_days: int | None = Field(default=None, ge=1, le=365)
 
     @model_validator(mode="after")
     def _known(self) -> Document:
@@ -304,6 +309,7 @@ class Document(_Strict):
             # `updated_at` first: what a comment without a time of its own is dated by
             fields=tuple((leaf, self._rules(rules)) for leaf, rules in self.fields.items()),
             comments=tuple(self._comment(form) for form in self.comments),
+            resolved_for=(self.close_resolved_after_days or 0) * _DAY_US,
         )
 
     def _rule(self, form: RuleForm) -> mapping.Rule:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import re
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from ticket_contracts import topics
-from ticket_contracts.ids import event_id
+from ticket_contracts.ids import event_id, split_ticket_id
 from ticket_contracts.tickets import KEYED_TYPE, TicketDuplicate
 from ticket_intake.domain import instants, merge
 from ticket_intake.domain.errors import NotUnderstood
@@ -72,6 +73,9 @@ class IntakeWork:
         self._sources = sources
         self._detect = detect
         self._tickets: dict[bytes, bytes] = {}
+        self._closing: list[tuple[int, bytes]] | None = None
+        """A heap of when which tickets are closed; made when first asked for, after the last record of state was
+        restored. Entries that are not true any more are dropped when their time comes."""
 
     def restore(self, key: bytes, value: bytes | None) -> None:
         if value is None:
@@ -91,10 +95,13 @@ class IntakeWork:
             raise Poison(f"{error.path}: {error.why}", "unreadable", error.path) from error
 
     def fire(self, now: datetime, out: Outputs) -> None:
-        """Nothing is ever due: intake keeps no timer."""
+        until = instants.of_datetime(now)
+        while (due := self._first_closing()) is not None and due[0] <= until:
+            self._close(due[1], merge.decode(self._tickets[due[1]]), out)
 
     def next_due(self) -> datetime | None:
-        return None
+        due = self._first_closing()
+        return None if due is None else instants.to_datetime(due[0])
 
     def ticket(self, ticket: str) -> merge.State | None:
         """What is known of a ticket, for inspection."""
@@ -147,6 +154,9 @@ class IntakeWork:
         key, ticket = record.key, record.key.decode()
         known = self._tickets.get(key)
         state = merge.EMPTY if known is None else merge.decode(known)
+        if 0 < state.closes_at <= received:
+            # Its time came before this message did, whichever has the first turn.
+            state = self._close(key, state, out)
         merged = merge.merge(state, update, self._detect)
         cause = record.headers["ce_id"].decode()
         if merged.duplicate is not None:
@@ -175,17 +185,55 @@ class IntakeWork:
             )
             out.emit(topics.NORMALIZED, event)
         if merged.state is not None:
-            data = merge.encode(merged.state)
-            out.store(key, data)
-            self._tickets[key] = data
+            self._keep(key, merged.state, out)
+
+    def _close(self, key: bytes, state: merge.State, out: Outputs) -> merge.State:
+        """Says that the ticket is closed, at the instant that it was to be; returns what is known of it then."""
+        ticket = key.decode()
+        name, instance, external_id = split_ticket_id(ticket)
+        known = self._sources.get(name)
+        merged = merge.close(state)
+        assert merged.state is not None
+        event = merge.normalized(
+            merged.state,
+            merged,
+            ticket=ticket,
+            source=name,
+            instance=instance,
+            external_id=external_id,
+            delivery=event_id("closed", ticket, merged.state.version),
+            received=state.closes_at,
+            version_is_time=known is not None and known.version_is_time,
+        )
+        out.emit(topics.NORMALIZED, event)
+        self._keep(key, merged.state, out)
+        return merged.state
+
+    def _first_closing(self) -> tuple[int, bytes] | None:
+        """When (microseconds since the epoch) which ticket is to be closed next."""
+        if self._closing is None:
+            due = ((merge.closes_at(data), key) for key, data in self._tickets.items())
+            self._closing = [(at, key) for at, key in due if at]
+            heapq.heapify(self._closing)
+        while self._closing:
+            at, key = self._closing[0]
+            if (data := self._tickets.get(key)) is not None and merge.closes_at(data) == at:
+                return at, key
+            heapq.heappop(self._closing)
+        return None
+
+    def _keep(self, key: bytes, state: merge.State, out: Outputs) -> None:
+        data = merge.encode(state)
+        out.store(key, data)
+        self._tickets[key] = data
+        if state.closes_at and self._closing is not None:
+            heapq.heappush(self._closing, (state.closes_at, key))
 
     def _erase(self, key: bytes, out: Outputs) -> None:
         """Handoff's word that the ticket's text is to be forgotten."""
         known = self._tickets.get(key)
         if known is not None:
-            data = merge.encode(merge.erased(merge.decode(known)))
-            out.store(key, data)
-            self._tickets[key] = data
+            self._keep(key, merge.erased(merge.decode(known)), out)
 
 
 def keyed_id(topic: str, partition: int, offset: int, part: int = 0) -> str:

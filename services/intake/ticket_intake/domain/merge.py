@@ -13,7 +13,16 @@ import msgspec
 
 from ticket_contracts.cloudevents import instant_text
 from ticket_contracts.ids import ticket_id
-from ticket_contracts.tickets import ENDED, Attachment, Comment, Evidence, Lifecycle, Requester, TicketNormalized
+from ticket_contracts.tickets import (
+    ENDED,
+    Attachment,
+    Comment,
+    Evidence,
+    Lifecycle,
+    Requester,
+    Status,
+    TicketNormalized,
+)
 from ticket_intake.domain import marks
 from ticket_intake.domain.instants import to_datetime
 from ticket_intake.domain.mapping import DIGEST_BYTES, MOST_COMMENTS
@@ -25,6 +34,8 @@ again, since nothing in it is newer; it is only called `no_change` instead of `s
 REMEMBERED_BY_ARRIVAL: Final = 512
 """Deliveries remembered for a ticket ordered by arrival alone, or with a time that had to be clamped: there a repeated
 message looks new, so its digest is all that tells. 6 KB a ticket at most."""
+
+CLOSED_BY_DESK: Final = "closed:by_desk"
 
 DEFAULTS: Final[dict[str, Any]] = {
     "channel": "api",
@@ -71,7 +82,9 @@ class State(msgspec.Struct, frozen=True, array_like=True):
 
     version: of the normalized ticket; 0 is none yet. orders: those that `written` points to, in order. values, written:
     leaf -> value, and index of its order. newest: index of the newest order seen. detected: language of the text.
-    flags: leaf -> marks found. deliveries: digests of DIGEST_BYTES each, the newest last.
+    flags: leaf -> marks found. deliveries: digests of DIGEST_BYTES each, the newest last. closes_at: microseconds since
+    the epoch, while it is resolved in a source that closes none; 0 is never. closed: that time came; `values` still
+    holds what the source says.
     """
 
     version: int
@@ -83,11 +96,34 @@ class State(msgspec.Struct, frozen=True, array_like=True):
     detected: str | None
     flags: dict[str, list[str]]
     deliveries: bytes
+    closes_at: int = 0
+    closed: bool = False
+
+    @property
+    def status(self) -> Status:
+        said: Status = self.values.get("status") or "new"
+        return "closed" if self.closed else said
+
+
+class _Closing(msgspec.Struct, array_like=True):
+    """A state of which only `closes_at` is read."""
+
+    version: msgspec.Raw
+    orders: msgspec.Raw
+    values: msgspec.Raw
+    written: msgspec.Raw
+    newest: msgspec.Raw
+    comments: msgspec.Raw
+    detected: msgspec.Raw
+    flags: msgspec.Raw
+    deliveries: msgspec.Raw
+    closes_at: int = 0
 
 
 EMPTY: Final = State(0, [], {}, {}, -1, [], None, {}, b"")
 _encoder = msgspec.msgpack.Encoder(order="deterministic")
 _decoder = msgspec.msgpack.Decoder(State)
+_closing_decoder = msgspec.msgpack.Decoder(_Closing)
 
 
 def encode(state: State) -> bytes:
@@ -98,6 +134,11 @@ def encode(state: State) -> bytes:
 def decode(data: bytes) -> State:
     """The inverse of `encode`. Raises msgspec.DecodeError."""
     return _decoder.decode(data)
+
+
+def closes_at(data: bytes) -> int:
+    """`State.closes_at` of an encoded state, without reading the rest."""
+    return _closing_decoder.decode(data).closes_at
 
 
 class Merged(NamedTuple):
@@ -151,20 +192,53 @@ def merge(state: State, update: Update, detect: Detect) -> Merged:
     detected, flags = state.detected, state.flags
     if "title" in changed or "text" in changed or update.cut or "comments" in changed:
         detected, flags = _derived(state, values, update, comments, changed, detect)
-    if state.version and not changed:
-        kept = _packed(
-            state.version, orders, values, written, newest, comments, detected, flags, _remember(state, update)
-        )
-        return Merged(kept, [], "updated", "no_change")
-    kept = _packed(
-        state.version + 1, orders, values, written, newest, comments, detected, flags, _remember(state, update)
+    closed = state.closed and values.get("status") == "resolved"
+    if state.closed and not closed:
+        changed["flags"] = None
+        if values.get("status") == "closed":
+            changed.pop("status", None)
+    unchanged = bool(state.version and not changed)
+    kept = msgspec.structs.replace(
+        _packed(
+            state.version + (not unchanged),
+            orders,
+            values,
+            written,
+            newest,
+            comments,
+            detected,
+            flags,
+            _remember(state, update),
+        ),
+        closes_at=_closes_at(state, values, update, closed, unchanged),
+        closed=closed,
     )
+    if unchanged:
+        return Merged(kept, [], "updated", "no_change")
     lifecycle: Lifecycle
     if state.version == 0:
         lifecycle = "split" if values.get("split_from") else "created"
     else:
-        lifecycle = _lifecycle(state.values.get("status") or "new", values.get("status") or "new")
+        lifecycle = _lifecycle(state.status, kept.status)
     return Merged(kept, sorted(changed, key=_POSITIONS.__getitem__), lifecycle, None)
+
+
+def _closes_at(state: State, values: dict[str, Any], update: Update, closed: bool, unchanged: bool) -> int:
+    """It is closed when nothing has changed for the whole time; what changes nothing puts nothing off."""
+    if closed or values.get("status") != "resolved":
+        return 0
+    return state.closes_at if unchanged and state.closes_at else update.closes_at
+
+
+def close(state: State) -> Merged:
+    """The end of a ticket that has been resolved for as long as its source's document says. What the source says stays
+    as it was: the same once more does not reopen it, and whatever is newer counts."""
+    return Merged(
+        msgspec.structs.replace(state, version=state.version + 1, closes_at=0, closed=True),
+        ["status", "flags"],
+        "ended",
+        None,
+    )
 
 
 def _lifecycle(before: str, after: str) -> Lifecycle:
@@ -396,7 +470,7 @@ def normalized(
             vip=bool(get("requester.vip")),
         ),
         customer=get("customer"),
-        status=get("status") or "new",
+        status=state.status,
         merged_into=other("merged_into"),
         split_from=other("split_from"),
         evidence=Evidence(
@@ -410,7 +484,7 @@ def normalized(
         assignee=get("assignee"),
         group=get("group"),
         attachments=_attachments(state),
-        flags=sorted({*_flags(state.flags), *unreadable}),
+        flags=sorted({*_flags(state.flags), *unreadable, *((CLOSED_BY_DESK,) if state.closed else ())}),
         created_at=None if created is None or created == UNREADABLE else to_datetime(created),
         updated_at=None if updated is None or updated == UNREADABLE else to_datetime(updated),
         received_at=at,

@@ -79,7 +79,8 @@ class Update:
     """A partial update. fields: leaf -> value, None where it is cleared; a leaf that is not named stays as it is.
 
     delivery: digest of what identifies the delivery. by_arrival: its order rests on when it was received, so that the
-    same message received again would look newer. cut: leaves whose text was cut.
+    same message received again would look newer. cut: leaves whose text was cut. closes_at: microseconds since the
+    epoch; when the desk closes a ticket that this leaves resolved and that nothing changes until then; 0 is never.
     """
 
     source: str
@@ -91,3 +92,4 @@ class Update:
     comments: tuple[CommentUpdate, ...]
     by_arrival: bool = False
     cut: tuple[str, ...] = ()
+    closes_at: int = 0
