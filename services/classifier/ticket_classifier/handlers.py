@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
 import msgspec
@@ -20,7 +20,8 @@ from ticket_contracts import topics
 from ticket_contracts.agreement import Published
 from ticket_contracts.agreement.model import TextModel
 from ticket_contracts.cloudevents import ce_id
-from ticket_contracts.tickets import Feedback, TicketDuplicate, TicketNormalized
+from ticket_contracts.tickets import ENDED, Feedback, TicketDuplicate, TicketNormalized
+from ticket_runtime.due import DueQueue
 from ticket_runtime.task import Outputs, Poison, Record
 
 INPUTS: Final = [topics.NORMALIZED, topics.FEEDBACK, topics.ERASED]
@@ -30,7 +31,26 @@ _DUPLICATE: Final = TicketDuplicate.TYPE.encode()
 _normalized: Final = msgspec.json.Decoder(TicketNormalized)
 _feedback: Final = msgspec.json.Decoder(Feedback)
 _state: Final = msgspec.json.Decoder(TicketState)
+_DAY: Final = 86_400
+_FORGOTTEN_AT_ONCE: Final = 2_000
 _encode: Final = msgspec.json.Encoder().encode
+
+
+class _Dated(msgspec.Struct, array_like=True):
+    """A `TicketState` of which only `silent_from` is read."""
+
+    ticket_version: msgspec.Raw
+    classification_version: msgspec.Raw
+    normalized: msgspec.Raw
+    known_at: msgspec.Raw
+    asked: msgspec.Raw
+    outcome: msgspec.Raw
+    corrections: msgspec.Raw
+    heard: msgspec.Raw
+    silent_from: int = 0
+
+
+_dated: Final = msgspec.json.Decoder(_Dated)
 
 
 class Agreements(Protocol):
@@ -51,6 +71,7 @@ class ClassifierWork:
         self._knowledge = knowledge or Knowledge()
         self._policies: dict[str, Policy] = {}
         self._tickets: dict[bytes, bytes] = {}  # encoded: a desk has many tickets, and works on few at a time
+        self._ended: DueQueue[bytes] | None = None
 
     def restore(self, key: bytes, value: bytes | None) -> None:
         if value is None:
@@ -67,15 +88,43 @@ class ClassifierWork:
             self._classify(ticket, out)
 
     def fire(self, now: datetime, out: Outputs) -> None:
-        """Nothing falls due here."""
+        """Forgets the text of what ended long ago."""
+        for _ in range(_FORGOTTEN_AT_ONCE):
+            first = self._over().first()
+            if first is None or first[0] > now.timestamp():
+                return
+            ticket = first[1].decode()
+            state = self.state(ticket)
+            assert state is not None
+            self._keep(ticket, state.forgotten(), out)
 
     def next_due(self) -> datetime | None:
-        return None
+        first = self._over().first()
+        return None if first is None else datetime.fromtimestamp(first[0], UTC)
 
     def state(self, ticket: str) -> TicketState | None:
         """What is known of a ticket; None when nothing is."""
         value = self._tickets.get(ticket.encode())
         return None if value is None else _state.decode(value)
+
+    def _over(self) -> DueQueue[bytes]:
+        """The tickets that ended; made when first asked for, after the last record of state was restored."""
+        if self._ended is None:
+            self._ended = DueQueue(self._forgotten_on)
+            for key in self._tickets:
+                self._await(key)
+        return self._ended
+
+    def _await(self, key: bytes) -> None:
+        if self._ended is not None and (at := self._forgotten_on(key)):
+            self._ended.add(at, key)
+
+    def _forgotten_on(self, key: bytes) -> int:
+        """When the text goes, in unix seconds; 0: never, or it is gone. It is a day after it counts as forgotten:
+        nothing that comes then is older."""
+        value = self._tickets.get(key)
+        silent_from = 0 if value is None else _dated.decode(value).silent_from
+        return silent_from + _DAY if silent_from > 0 else 0
 
     def _classify(self, ticket: TicketNormalized, out: Outputs) -> None:
         state = self.state(ticket.ticket)
@@ -83,6 +132,8 @@ class ClassifierWork:
             return
         at = ticket.decided_for if state is None else max(ticket.decided_for, state.known_at)
         asked = asked_of(ticket)
+        if state is not None and state.is_forgotten(at):
+            state = state.forgotten()
         corrections = [] if state is None else state.standing_for(asked)
         policy = self._policy(at)
         model = self._model(policy.model)
@@ -105,10 +156,19 @@ class ClassifierWork:
             )
             out.emit(topics.CLASSIFIED, event)
         heard = [] if state is None else state.heard
+        silent_from = int(at.timestamp()) + policy.kept_days * _DAY if ticket.status in ENDED else 0
         self._keep(
             ticket.ticket,
             TicketState(
-                ticket.ticket_version, version, normalized, at, asked, verdict.outcome, list(corrections), heard
+                ticket.ticket_version,
+                version,
+                normalized,
+                at,
+                asked,
+                verdict.outcome,
+                list(corrections),
+                heard,
+                silent_from,
             ),
             out,
         )
@@ -135,6 +195,11 @@ class ClassifierWork:
                 "look at that one and send the correction again, with a feedback_id of its own"
             )
         at = max(instant, state.known_at)
+        if state.is_forgotten(at):
+            raise Poison(
+                f"{feedback.ticket} ended too long ago: its text is forgotten, so nothing can be decided anew; "
+                "correct it within the days of the agreement's routing.ended_kept_days"
+            )
         policy = self._policy(at)
         _refuse_unknown_words(correction, policy)
         corrections = state.corrected_by(correction)
@@ -172,13 +237,13 @@ class ClassifierWork:
         """Handoff's word that the ticket's text is to be forgotten."""
         state = self.state(ticket)
         if state is not None:
-            asked = msgspec.structs.replace(state.asked, title="", text="")
-            self._keep(ticket, msgspec.structs.replace(state, asked=asked), out)
+            self._keep(ticket, state.without_text(), out)
 
     def _keep(self, ticket: str, state: TicketState, out: Outputs) -> None:
         key, value = ticket.encode(), _encode(state)
         out.store(key, value)
         self._tickets[key] = value
+        self._await(key)
 
     def _model(self, named: TextModel | None) -> Model | None:
         return None if named is None else self._models(named.digest)

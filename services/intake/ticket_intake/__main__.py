@@ -158,7 +158,7 @@ def serve() -> int:
     spec = ServiceSpec(
         name="intake",
         inputs=inputs,
-        make_work=lambda context: IntakeWork(compiled, language.detect),
+        make_work=lambda context: IntakeWork(compiled, language.detect, context.agreements),
         observe=IntakeMetrics,
         # What tools send is not in our hand: garbage is dead-lettered, however much of it comes.
         dead_letters=DeadLetterLimit(consecutive=sys.maxsize, ratio=2.0),

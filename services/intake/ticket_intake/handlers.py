@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import heapq
 import json
 import re
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, Final
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from ticket_contracts import topics
+from ticket_contracts.agreement import Published
 from ticket_contracts.ids import event_id, split_ticket_id
 from ticket_contracts.tickets import KEYED_TYPE, TicketDuplicate
 from ticket_intake.domain import instants, merge
 from ticket_intake.domain.errors import NotUnderstood
 from ticket_intake.domain.mapping import Source
+from ticket_runtime.due import DueQueue
 from ticket_runtime.task import Outputs, Poison, Record
 
 SOURCE: Final = "relaydesk-source"
@@ -25,6 +26,12 @@ DELIVERY: Final = "relaydesk-delivery"
 """What the sender identified the delivery by; set by the edge from the headers that the source's document names."""
 PART: Final = "relaydesk-part"
 """Which of the tickets of a message this record is about, from 0; absent where a message holds one."""
+
+
+_DAY: Final = 86_400_000_000
+"""Microseconds."""
+_AT_ONCE: Final = 2_000
+"""Tickets that are closed or forgotten before messages have their turn."""
 
 
 def decode(value: bytes | None) -> Any:
@@ -63,19 +70,27 @@ def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
 
 
+class Agreements(Protocol):
+    """`ticket_runtime.agreements.Agreements`, as far as intake asks."""
+
+    def in_force(self, at: datetime) -> Published: ...
+
+
 class IntakeWork:
     """The work of one partition.
 
     State: ticket id -> `merge.State`, kept encoded: small, and nothing changes it by accident.
     """
 
-    def __init__(self, sources: Mapping[str, Source], detect: merge.Detect) -> None:
+    def __init__(
+        self, sources: Mapping[str, Source], detect: merge.Detect, agreements: Agreements | None = None
+    ) -> None:
+        """agreements: say how long a ticket that ended is remembered; without them, as long as the work lives."""
         self._sources = sources
         self._detect = detect
+        self._agreements = agreements
         self._tickets: dict[bytes, bytes] = {}
-        self._closing: list[tuple[int, bytes]] | None = None
-        """A heap of when which tickets are closed; made when first asked for, after the last record of state was
-        restored. Entries that are not true any more are dropped when their time comes."""
+        self._due: DueQueue[bytes] | None = None
 
     def restore(self, key: bytes, value: bytes | None) -> None:
         if value is None:
@@ -95,13 +110,16 @@ class IntakeWork:
             raise Poison(f"{error.path}: {error.why}", "unreadable", error.path) from error
 
     def fire(self, now: datetime, out: Outputs) -> None:
-        until = instants.of_datetime(now)
-        while (due := self._first_closing()) is not None and due[0] <= until:
-            self._close(due[1], merge.decode(self._tickets[due[1]]), out)
+        until = now.timestamp()
+        for _ in range(_AT_ONCE):
+            first = self._queue().first()
+            if first is None or first[0] > until:
+                return
+            self._keep_time(first[1], merge.decode(self._tickets[first[1]]), out)
 
     def next_due(self) -> datetime | None:
-        due = self._first_closing()
-        return None if due is None else instants.to_datetime(due[0])
+        first = self._queue().first()
+        return None if first is None else datetime.fromtimestamp(first[0], UTC)
 
     def ticket(self, ticket: str) -> merge.State | None:
         """What is known of a ticket, for inspection."""
@@ -154,10 +172,11 @@ class IntakeWork:
         key, ticket = record.key, record.key.decode()
         known = self._tickets.get(key)
         state = merge.EMPTY if known is None else merge.decode(known)
-        if 0 < state.closes_at <= received:
+        forget_at = self._forget_at(received)
+        if state.due and abs(state.due) <= received:
             # Its time came before this message did, whichever has the first turn.
-            state = self._close(key, state, out)
-        merged = merge.merge(state, update, self._detect)
+            state = self._keep_time(key, state, out)
+        merged = merge.merge(state, update, self._detect, forget_at)
         cause = record.headers["ce_id"].decode()
         if merged.duplicate is not None:
             out.emit(
@@ -187,12 +206,17 @@ class IntakeWork:
         if merged.state is not None:
             self._keep(key, merged.state, out)
 
-    def _close(self, key: bytes, state: merge.State, out: Outputs) -> merge.State:
-        """Says that the ticket is closed, at the instant that it was to be; returns what is known of it then."""
+    def _keep_time(self, key: bytes, state: merge.State, out: Outputs) -> merge.State:
+        """Forgets the ticket, or says that it is closed, at the instant that it was to be; returns what is known of it
+        then."""
+        if state.due < 0:
+            state = merge.forgotten(state)
+            self._keep(key, state, out)
+            return state
         ticket = key.decode()
         name, instance, external_id = split_ticket_id(ticket)
         known = self._sources.get(name)
-        merged = merge.close(state)
+        merged = merge.close(state, self._forget_at(state.due))
         assert merged.state is not None
         event = merge.normalized(
             merged.state,
@@ -202,32 +226,42 @@ class IntakeWork:
             instance=instance,
             external_id=external_id,
             delivery=event_id("closed", ticket, merged.state.version),
-            received=state.closes_at,
+            received=state.due,
             version_is_time=known is not None and known.version_is_time,
         )
         out.emit(topics.NORMALIZED, event)
         self._keep(key, merged.state, out)
         return merged.state
 
-    def _first_closing(self) -> tuple[int, bytes] | None:
-        """When (microseconds since the epoch) which ticket is to be closed next."""
-        if self._closing is None:
-            due = ((merge.closes_at(data), key) for key, data in self._tickets.items())
-            self._closing = [(at, key) for at, key in due if at]
-            heapq.heapify(self._closing)
-        while self._closing:
-            at, key = self._closing[0]
-            if (data := self._tickets.get(key)) is not None and merge.closes_at(data) == at:
-                return at, key
-            heapq.heappop(self._closing)
-        return None
+    def _forget_at(self, at: int) -> int:
+        """When a ticket is forgotten that ends at an instant, both in microseconds since the epoch; 0: never."""
+        if self._agreements is None:
+            return 0
+        days = self._agreements.in_force(instants.to_datetime(at)).agreement.routing.ended_kept_days
+        return at + days * _DAY
+
+    def _queue(self) -> DueQueue[bytes]:
+        """Made when first asked for, after the last record of state was restored."""
+        if self._due is None:
+            self._due = DueQueue(self._turn)
+            for key in self._tickets:
+                if turn := self._turn(key):
+                    self._due.add(turn, key)
+        return self._due
+
+    def _turn(self, key: bytes) -> int:
+        """When a ticket's time is kept without a message, in unix seconds; 0: never. What is to be forgotten goes a day
+        later: nothing that comes then is older."""
+        data = self._tickets.get(key)
+        due = 0 if data is None else merge.due_of(data)
+        return -(-(due if due >= 0 else _DAY - due) // 1_000_000)
 
     def _keep(self, key: bytes, state: merge.State, out: Outputs) -> None:
         data = merge.encode(state)
         out.store(key, data)
         self._tickets[key] = data
-        if state.closes_at and self._closing is not None:
-            heapq.heappush(self._closing, (state.closes_at, key))
+        if state.due and self._due is not None:
+            self._due.add(self._turn(key), key)
 
     def _erase(self, key: bytes, out: Outputs) -> None:
         """Handoff's word that the ticket's text is to be forgotten."""

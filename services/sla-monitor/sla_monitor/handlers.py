@@ -12,7 +12,6 @@ from typing import Protocol
 import msgspec
 
 from sla_monitor.domain import clocks, reading, transfers
-from sla_monitor.domain.due import DueQueue
 from sla_monitor.domain.packing import Packing, due_of, is_undated
 from sla_monitor.domain.rules import Rules
 from sla_monitor.domain.state import (
@@ -41,6 +40,7 @@ from ticket_contracts.transfers import (
     TransferRequested,
     TransferWithdrawn,
 )
+from ticket_runtime.due import DueQueue
 from ticket_runtime.task import Outputs, Poison, Record, Transient
 
 INPUTS = [topics.NORMALIZED, topics.CLASSIFIED, topics.ROUTED, topics.TRANSFERS]
@@ -129,7 +129,7 @@ class SlaWork:
         self._packing = Packing()
         self._tickets: dict[str, bytes] = {}
         self._finished = 0
-        self._queue: DueQueue | None = None
+        self._queue: DueQueue[str] | None = None
         self._over: dict[int, list[str]] = {}
         """Tickets by the day from which on they are forgotten; entries that are not true any more are dropped."""
         self._followed: datetime | None = None
@@ -388,7 +388,7 @@ class SlaWork:
         heard = clocks.last_heard_us(ticket)
         return heard // 1_000_000 // _DAY + self._book.in_force(heard).kept_days + 1
 
-    def _due_queue(self) -> DueQueue:
+    def _due_queue(self) -> DueQueue[str]:
         """Made when first asked for, after the last record of state was restored."""
         if self._queue is None:
             self._queue = DueQueue(self._true_due)

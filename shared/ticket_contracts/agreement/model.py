@@ -257,8 +257,9 @@ class Routing(Strict):
     """Rules in order; the first whose condition holds decides. group_queues: the source's group -> queue.
     duty_queue: the escalation path's last step: internal, always open. ping_pong_after: returns (A -> B -> A) before
     the lead gets it. skills: what tickets ask of agents. weights: priority -> how much of a capacity a ticket takes
-    (absent: 1). ended_kept_days: how long router and SLA monitor remember a ticket that ended, and handoff what was
-    said of it; what is reopened later begins anew, with people who triage it and with clocks that count from there."""
+    (absent: 1). ended_kept_days: how long a ticket that ended is remembered: then router and SLA monitor forget it, the
+    others what was said in it; what is reopened later begins anew, with people who triage it and with clocks that count
+    from there."""
 
     rules: list[RoutingRule] = Field(min_length=1)
     group_queues: dict[str, Identifier] = {}

@@ -130,6 +130,7 @@ class Policy:
         self.ancestors = agreement.ancestors
         self.automated = frozenset(c.id for c in _walk(agreement.taxonomy) if c.automation)
         self.titles = {c.id: c.title for c in _walk(agreement.taxonomy)}
+        self.kept_days = agreement.routing.ended_kept_days
         part = agreement.classification
         self.defaults = part.defaults
         self.abstain_below = part.abstain_below

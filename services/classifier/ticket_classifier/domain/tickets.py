@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
@@ -11,11 +12,15 @@ from ticket_classifier.domain.verdict import Correction, Outcome
 
 _REMEMBERED_FEEDBACK = 20
 
+FORGOTTEN: Final = -1
+"""In place of the second from which on it is."""
+
 
 class TicketState(msgspec.Struct, frozen=True, array_like=True):
     """asked: of the newest version, text included, since a correction is decided on it. known_at: the latest instant
     that was decided for. outcome: as last published. corrections: those that stand, oldest first. heard: ids of the
-    last corrections that were taken in, so that a repeated one counts once."""
+    last corrections that were taken in, so that a repeated one counts once. silent_from: of a ticket that ended, the
+    unix second from which its text counts as forgotten; FORGOTTEN once it is; 0 while it is open."""
 
     ticket_version: int
     classification_version: int
@@ -25,6 +30,18 @@ class TicketState(msgspec.Struct, frozen=True, array_like=True):
     outcome: Outcome
     corrections: list[Correction] = []
     heard: list[str] = []
+    silent_from: int = 0
+
+    def without_text(self) -> TicketState:
+        return msgspec.structs.replace(self, asked=msgspec.structs.replace(self.asked, title="", text=""))
+
+    def forgotten(self) -> TicketState:
+        """What is left of a ticket that ended long ago: enough to go on counting its classifications."""
+        return msgspec.structs.replace(self.without_text(), corrections=[], heard=[], silent_from=FORGOTTEN)
+
+    def is_forgotten(self, at: datetime) -> bool:
+        """Whether it is by then, though it may still stand here."""
+        return self.silent_from != 0 and at.timestamp() >= self.silent_from
 
     def standing_for(self, asked: Asked) -> list[Correction]:
         """The corrections that stand when the ticket becomes this: all, until the source itself says something else of

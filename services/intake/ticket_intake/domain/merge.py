@@ -35,6 +35,9 @@ REMEMBERED_BY_ARRIVAL: Final = 512
 """Deliveries remembered for a ticket ordered by arrival alone, or with a time that had to be clamped: there a repeated
 message looks new, so its digest is all that tells. 6 KB a ticket at most."""
 
+_KEPT: Final = frozenset({"status", "channel", "kind", "created_at", "updated_at", "merged_into", "split_from"})
+"""Leaves that say nothing of anybody."""
+
 CLOSED_BY_DESK: Final = "closed:by_desk"
 
 DEFAULTS: Final[dict[str, Any]] = {
@@ -82,9 +85,10 @@ class State(msgspec.Struct, frozen=True, array_like=True):
 
     version: of the normalized ticket; 0 is none yet. orders: those that `written` points to, in order. values, written:
     leaf -> value, and index of its order. newest: index of the newest order seen. detected: language of the text.
-    flags: leaf -> marks found. deliveries: digests of DIGEST_BYTES each, the newest last. closes_at: microseconds since
-    the epoch, while it is resolved in a source that closes none; 0 is never. closed: that time came; `values` still
-    holds what the source says.
+    flags: leaf -> marks found. deliveries: digests of DIGEST_BYTES each, the newest last. due: when, if nothing
+    changes until then, it is closed, since its source closes none, or, where the number is negative, forgotten, in
+    microseconds since the epoch; 0 is never. closed: by the desk; `values` still holds what the source says. floor: the
+    newest order of a former life that is forgotten; what is not newer changes nothing.
     """
 
     version: int
@@ -96,8 +100,9 @@ class State(msgspec.Struct, frozen=True, array_like=True):
     detected: str | None
     flags: dict[str, list[str]]
     deliveries: bytes
-    closes_at: int = 0
+    due: int = 0
     closed: bool = False
+    floor: tuple[list[int], int, bytes] | None = None
 
     @property
     def status(self) -> Status:
@@ -105,8 +110,8 @@ class State(msgspec.Struct, frozen=True, array_like=True):
         return "closed" if self.closed else said
 
 
-class _Closing(msgspec.Struct, array_like=True):
-    """A state of which only `closes_at` is read."""
+class _Dated(msgspec.Struct, array_like=True):
+    """A state of which only `due` is read."""
 
     version: msgspec.Raw
     orders: msgspec.Raw
@@ -117,13 +122,13 @@ class _Closing(msgspec.Struct, array_like=True):
     detected: msgspec.Raw
     flags: msgspec.Raw
     deliveries: msgspec.Raw
-    closes_at: int = 0
+    due: int = 0
 
 
 EMPTY: Final = State(0, [], {}, {}, -1, [], None, {}, b"")
 _encoder = msgspec.msgpack.Encoder(order="deterministic")
 _decoder = msgspec.msgpack.Decoder(State)
-_closing_decoder = msgspec.msgpack.Decoder(_Closing)
+_dated_decoder = msgspec.msgpack.Decoder(_Dated)
 
 
 def encode(state: State) -> bytes:
@@ -136,9 +141,9 @@ def decode(data: bytes) -> State:
     return _decoder.decode(data)
 
 
-def closes_at(data: bytes) -> int:
-    """`State.closes_at` of an encoded state, without reading the rest."""
-    return _closing_decoder.decode(data).closes_at
+def due_of(data: bytes) -> int:
+    """`State.due` of an encoded state, without reading the rest."""
+    return _dated_decoder.decode(data).due
 
 
 class Merged(NamedTuple):
@@ -155,12 +160,15 @@ Detect = Callable[[str, str], str | None]
 """Title and text -> the language's ISO 639-1 code."""
 
 
-def merge(state: State, update: Update, detect: Detect) -> Merged:
-    """What an update does to a ticket. `state` stays as it is."""
+def merge(state: State, update: Update, detect: Detect, forget_at: int = 0) -> Merged:
+    """What an update does to a ticket. `state` stays as it is. forget_at: when the ticket is forgotten if it has ended
+    with this, in microseconds since the epoch; 0 is never."""
     if _remembers(state.deliveries, update.delivery):
         return Merged(None, [], "updated", "same_delivery")
     mine = update.order
-    orders = [Order(tuple(version), time, data) for version, time, data in state.orders]
+    if state.floor is not None and mine <= _order(state.floor):
+        return Merged(None, [], "updated", "no_change")
+    orders = [_order(stored) for stored in state.orders]
     values, written = dict(state.values), dict(state.written)
     own = len(orders)  # mine, as an index, until the list is packed
     changed: dict[str, None] = {}
@@ -197,21 +205,20 @@ def merge(state: State, update: Update, detect: Detect) -> Merged:
         changed["flags"] = None
         if values.get("status") == "closed":
             changed.pop("status", None)
+    status = "closed" if closed else values.get("status") or "new"
     unchanged = bool(state.version and not changed)
-    kept = msgspec.structs.replace(
-        _packed(
-            state.version + (not unchanged),
-            orders,
-            values,
-            written,
-            newest,
-            comments,
-            detected,
-            flags,
-            _remember(state, update),
-        ),
-        closes_at=_closes_at(state, values, update, closed, unchanged),
-        closed=closed,
+    due = state.due
+    if not unchanged or not due:  # what changes nothing puts nothing off
+        due = update.closes_at if status == "resolved" else -forget_at if status in ENDED else 0
+    kept = State(
+        state.version if unchanged else state.version + 1,
+        *_packed(orders, values, written, newest, comments),
+        detected,
+        flags,
+        _remember(state, update),
+        due,
+        closed,
+        state.floor,
     )
     if unchanged:
         return Merged(kept, [], "updated", "no_change")
@@ -219,25 +226,33 @@ def merge(state: State, update: Update, detect: Detect) -> Merged:
     if state.version == 0:
         lifecycle = "split" if values.get("split_from") else "created"
     else:
-        lifecycle = _lifecycle(state.status, kept.status)
+        lifecycle = _lifecycle(state.status, status)
     return Merged(kept, sorted(changed, key=_POSITIONS.__getitem__), lifecycle, None)
 
 
-def _closes_at(state: State, values: dict[str, Any], update: Update, closed: bool, unchanged: bool) -> int:
-    """It is closed when nothing has changed for the whole time; what changes nothing puts nothing off."""
-    if closed or values.get("status") != "resolved":
-        return 0
-    return state.closes_at if unchanged and state.closes_at else update.closes_at
+def _order(stored: tuple[list[int], int, bytes]) -> Order:
+    version, time, data = stored
+    return Order(tuple(version), time, data)
 
 
-def close(state: State) -> Merged:
+def close(state: State, forget_at: int = 0) -> Merged:
     """The end of a ticket that has been resolved for as long as its source's document says. What the source says stays
     as it was: the same once more does not reopen it, and whatever is newer counts."""
-    return Merged(
-        msgspec.structs.replace(state, version=state.version + 1, closes_at=0, closed=True),
-        ["status", "flags"],
-        "ended",
-        None,
+    kept = msgspec.structs.replace(state, version=state.version + 1, due=-forget_at, closed=True)
+    return Merged(kept, ["status", "flags"], "ended", None)
+
+
+def forgotten(state: State) -> State:
+    """What is left of a ticket that ended long ago: enough to go on counting its versions, and to see that a message is
+    not newer than all that was known."""
+    return msgspec.structs.replace(
+        EMPTY,
+        version=state.version,
+        orders=[state.orders[state.newest]],
+        values={leaf: value for leaf, value in state.values.items() if leaf in _KEPT},
+        newest=0,
+        closed=state.closed,
+        floor=state.orders[state.newest],
     )
 
 
@@ -264,17 +279,13 @@ def _remember(state: State, update: Update) -> bytes:
 
 
 def _packed(
-    version: int,
     orders: list[Order],
     values: dict[str, Any],
     written: dict[str, int],
     newest: int,
     comments: list[StoredComment],
-    detected: str | None,
-    flags: dict[str, list[str]],
-    deliveries: bytes,
-) -> State:
-    """The state with only the orders that something points to, renumbered by first use."""
+) -> tuple[list[tuple[list[int], int, bytes]], dict[str, Any], dict[str, int], int, list[StoredComment]]:
+    """The same with only the orders that something points to, renumbered by first use."""
     used: dict[int, int] = {newest: 0}
     for index in written.values():
         used.setdefault(index, len(used))
@@ -293,7 +304,7 @@ def _packed(
             ]
         newest = 0
     kept = [(list(orders[old].version), orders[old].time, orders[old].digest) for old in used]
-    return State(version, kept, values, written, newest, comments, detected, flags, deliveries)
+    return kept, values, written, newest, comments
 
 
 def _comments(
@@ -386,10 +397,6 @@ def _text_of_version(order: tuple[list[int], int, bytes], by_time: bool) -> str:
         return instant_text(to_datetime(time)) if time else ""
     first = instant_text(to_datetime(version[0])) if by_time else str(version[0])
     return ".".join([first, *(str(part) for part in version[1:] if part >= 0)])
-
-
-_KEPT: Final = frozenset({"status", "channel", "kind", "created_at", "updated_at", "merged_into", "split_from"})
-"""Leaves that say nothing of anybody."""
 
 
 def erased(state: State) -> State:

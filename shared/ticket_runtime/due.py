@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
+from typing import Generic, TypeVar
+
+_Key = TypeVar("_Key", str, bytes)
 
 _QUARTER = 900
 """Seconds. When one comes up it is put in order at once, and nothing is said meanwhile: so it is no longer."""
 
 
-class DueQueue:
+class DueQueue(Generic[_Key]):
     """Tickets by the instant (unix seconds) that something of theirs is due.
 
     Entries are never taken out: the true instant is asked for when an entry comes up, and one that is not true is
@@ -17,15 +20,15 @@ class DueQueue:
     reference in the list of its own, where a heap of pairs would take ten times that.
     """
 
-    def __init__(self, true_due: Callable[[str], int]) -> None:
+    def __init__(self, true_due: Callable[[_Key], int]) -> None:
         """true_due: a ticket's instant as it stands, 0 for none."""
-        self._true_due = true_due
-        self._near: list[tuple[int, str]] = []
+        self._true_due: Callable[[_Key], int] = true_due
+        self._near: list[tuple[int, _Key]] = []
         self._horizon = 0
-        self._far: dict[int, list[str]] = {}
+        self._far: dict[int, list[_Key]] = {}
         self._quarters: list[int] = []
 
-    def add(self, due: int, ticket: str) -> None:
+    def add(self, due: int, ticket: _Key) -> None:
         if due < self._horizon:
             heappush(self._near, (due, ticket))
             return
@@ -37,7 +40,7 @@ class DueQueue:
         else:
             waiting.append(ticket)
 
-    def first(self) -> tuple[int, str] | None:
+    def first(self) -> tuple[int, _Key] | None:
         """The earliest (due, ticket), by due and then by ticket; None when nothing is."""
         while True:
             near = self._near
