@@ -476,6 +476,11 @@ async def test_runbook_a_machine_whose_clock_is_behind(drill: Drill, tmp_path: P
 async def clock_behind(drill: Drill, tmp_path: Path) -> None:
     version = await publish_next(drill, tmp_path, "support desk, with a clock")
     labels = '"group": "{group}", .*"version": "{version}"'
+
+    async def in_force() -> Any:
+        return await drill.watched.ask(f'relaydesk_agreement_info{{group="router",version="{version}"}}')
+
+    await until(in_force, 180, "the new version with the router")  # an earlier one may differ already
     await drill.fires("AgreementVersionsDiffer")
     said = await drill.looked_at("AgreementVersionsDiffer")
     assert re.search(labels.format(group="router", version=version), said)
