@@ -50,6 +50,7 @@ FACTORS = {
     "TransferUndelivered": 60,
     "IntakeRefusing": 4,
     "LedgerUnreachable": 3,
+    "ServiceRestarting": 10,
 }
 """Alert -> by how much its times are divided; others by `FACTOR`."""
 FACTOR = 20
@@ -261,6 +262,28 @@ async def test_runbook_a_classifier_that_stands_still(drill: Drill) -> None:
     await drill.fires("RoutingSloSlowBurn")
     await drill.looked_at("RoutingSloSlowBurn")
     await drill.over("RoutingSloFastBurn")
+
+
+async def test_runbook_a_service_that_ends_again_and_again(drill: Drill, tmp_path: Path) -> None:
+    """As one that is killed for its memory: it has no last words."""
+    (tmp_path / "short_lived.py").write_text(
+        "import os, runpy, threading\n"
+        "threading.Timer(12, os._exit, (9,)).start()\n"
+        "runpy.run_module('ticket_classifier', run_name='__main__')\n"
+    )
+    classifier = drill.service("classifier")
+    module, environment = classifier.module, classifier.env
+    classifier.module, classifier.env = "short_lived", {**environment, "PYTHONPATH": str(tmp_path)}
+    try:
+        await drill.restarted("classifier")
+        ticket = await drill.send("IN-BETWEEN")
+        assert (await drill.fires("ServiceRestarting"))["group"] == "classifier"
+        assert '"service": "classifier"' in await drill.looked_at("ServiceRestarting")
+        await drill.watched.offered(ticket)  # it is decided all the same
+    finally:
+        classifier.module, classifier.env = module, environment
+        await drill.restarted("classifier")
+    await drill.over("ServiceRestarting")
 
 
 async def test_runbook_a_source_whose_secret_is_not_set(drill: Drill) -> None:
