@@ -194,6 +194,22 @@ class Drill:
 
         await until(ready, 60, f"{name} is ready again")
 
+    @contextlib.asynccontextmanager
+    async def otherwise(self, name: str, directory: Path, code: str) -> AsyncIterator[None]:
+        """The service begins with these lines until the block ends, and is then as before."""
+        service = self.service(name)
+        module, environment = service.module, service.env
+        (directory / "otherwise.py").write_text(
+            f"import runpy\n{code}\nrunpy.run_module({module!r}, run_name='__main__')\n"
+        )
+        service.module, service.env = "otherwise", {**environment, "PYTHONPATH": str(directory)}
+        try:
+            await self.restarted(name)
+            yield
+        finally:
+            service.module, service.env = module, environment
+            await self.restarted(name)
+
     def log_of(self, name: str) -> str:
         return (self.watched.plan.directory / "services" / f"{name}.log").read_text()
 
@@ -266,23 +282,12 @@ async def test_runbook_a_classifier_that_stands_still(drill: Drill) -> None:
 
 async def test_runbook_a_service_that_ends_again_and_again(drill: Drill, tmp_path: Path) -> None:
     """As one that is killed for its memory: it has no last words."""
-    (tmp_path / "short_lived.py").write_text(
-        "import os, runpy, threading\n"
-        "threading.Timer(12, os._exit, (9,)).start()\n"
-        "runpy.run_module('ticket_classifier', run_name='__main__')\n"
-    )
-    classifier = drill.service("classifier")
-    module, environment = classifier.module, classifier.env
-    classifier.module, classifier.env = "short_lived", {**environment, "PYTHONPATH": str(tmp_path)}
-    try:
-        await drill.restarted("classifier")
+    short_lived = "import os, threading\nthreading.Timer(12, os._exit, (9,)).start()"
+    async with drill.otherwise("classifier", tmp_path, short_lived):
         ticket = await drill.send("IN-BETWEEN")
         assert (await drill.fires("ServiceRestarting"))["group"] == "classifier"
         assert '"service": "classifier"' in await drill.looked_at("ServiceRestarting")
         await drill.watched.offered(ticket)  # it is decided all the same
-    finally:
-        classifier.module, classifier.env = module, environment
-        await drill.restarted("classifier")
     await drill.over("ServiceRestarting")
 
 
@@ -476,23 +481,14 @@ async def test_runbook_an_agreement_that_nobody_has_read(drill: Drill, tmp_path:
 
 async def test_runbook_a_machine_whose_clock_is_behind(drill: Drill, tmp_path: Path) -> None:
     """The classifier's is an hour slow when a version takes effect: by its clock the one before is in force."""
-    (tmp_path / "slow_clock.py").write_text(
-        "import runpy\n"
+    slow_clock = (
         "from datetime import timedelta\n"
         "from ticket_runtime.clock import Clock\n"
         "right = Clock.now\n"
-        f"Clock.now = lambda self: right(self) - timedelta(seconds={CLOCK_BEHIND.total_seconds()})\n"
-        "runpy.run_module('ticket_classifier', run_name='__main__')\n"
+        f"Clock.now = lambda self: right(self) - timedelta(seconds={CLOCK_BEHIND.total_seconds()})"
     )
-    classifier = drill.service("classifier")
-    module, environment = classifier.module, classifier.env
-    classifier.module, classifier.env = "slow_clock", {**environment, "PYTHONPATH": str(tmp_path)}
-    await drill.restarted("classifier")
-    try:
+    async with drill.otherwise("classifier", tmp_path, slow_clock):
         await clock_behind(drill, tmp_path)
-    finally:
-        classifier.module, classifier.env = module, environment
-        await drill.restarted("classifier")
     await drill.over("AgreementVersionsDiffer")
 
 

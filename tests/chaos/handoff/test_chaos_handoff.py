@@ -7,9 +7,6 @@ import asyncio
 import contextlib
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -22,9 +19,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from sqlalchemy import text
 
+from chaos.kept import Kept
 from integration.handoff.ledger_desk import LedgerDesk, event_of, wanted
 from relaydesk_local import LocalKafka, LocalPostgres
-from relaydesk_local.ports import free_port
 from runtime_kafka import KafkaDesk, until
 from ticket_contracts import topics
 from ticket_contracts.agreement.publishing import record_of
@@ -40,56 +37,31 @@ WAVE = int(os.environ.get("CHAOS_TRANSFERS", "300"))
 """Transfers that begin at once; a fault strikes while they are worked off, another while they are acknowledged."""
 CAMPAIGN = int(os.environ.get("CHAOS_CAMPAIGN", "5000"))
 """Transfers of the long campaign, in waves."""
-SESSION = 6.0
 STALLED_SECONDS = 240.0
 """Without a step published while some are due: hung, however busy the machine. A process alone may take a minute to
 start there."""
 Fault = Literal["kill", "freeze", "database", "broker"]
 
 
-class Processes:
-    """Two of handoff, as a supervisor would keep them."""
+class Handoffs(Kept):
+    """Two of them, and what they rest on."""
 
     def __init__(self, kafka: KafkaDesk, database: LocalPostgres, log: Path, broker: LocalKafka | None = None) -> None:
-        self._environment = {
-            **os.environ,
-            "RELAYDESK_BOOTSTRAP": kafka.bootstrap,
-            "RELAYDESK_TOPIC_PREFIX": kafka.prefix,
-            "RELAYDESK_SESSION_SECONDS": str(SESSION),
-            "RELAYDESK_BATCH": "40",
-            "RELAYDESK_DATABASE_URL": database.address,
-        }
-        self._log = log.open("ab")
+        super().__init__("ticket_handoff", kafka, log, batch=40, RELAYDESK_DATABASE_URL=database.address)
         self.database, self.broker = database, broker
-        self.running: list[subprocess.Popen[bytes]] = []
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "ticket_handoff", "serve"]
-        self.running.append(subprocess.Popen(command, env=self._environment, stdout=self._log, stderr=self._log))
 
     async def keep_two(self) -> None:
-        """Starts anew what has ended, a second later; beside whatever else goes on, for what a process left undone
-        may be settled by its successor alone."""
+        """Beside whatever else goes on, for what a process left undone may be settled by its successor alone; what has
+        ended is started a second later."""
         while True:
-            self.running = [process for process in self.running if process.poll() is None]
-            while len(self.running) < 2:
-                self.start()
+            self.keep_up()
             await asyncio.sleep(1)
 
     async def strike(self, fault: Fault) -> None:
         if fault == "kill":
-            for process in self.running:
-                process.kill()
-                process.wait()
+            self.kill()
         elif fault == "freeze":
-            # All stand still past the session's end, and wake as zombies while another has taken over.
-            frozen = list(self.running)
-            for process in frozen:
-                process.send_signal(signal.SIGSTOP)
-            self.start()
-            await asyncio.sleep(SESSION + 1)
-            for process in frozen:
-                process.send_signal(signal.SIGCONT)
+            await self.freeze(replaced=True)
         else:
             server = self.database if fault == "database" else self.broker
             assert server is not None, "a broker of this test's own"
@@ -99,17 +71,7 @@ class Processes:
 
     def unsaid_ends(self) -> list[bytes]:
         """The bare tracebacks of their log, whose other lines are JSON."""
-        return [line for line in Path(self._log.name).read_bytes().splitlines() if line.startswith(b"Traceback")]
-
-    def stop(self) -> None:
-        for process in self.running:
-            process.send_signal(signal.SIGCONT)
-            process.terminate()
-        for process in self.running:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(10)
-            process.kill()
-        self._log.close()
+        return [line for line in self.log.read_bytes().splitlines() if line.startswith(b"Traceback")]
 
 
 class Published:
@@ -177,8 +139,8 @@ async def ledger_desk(bootstrap: str, prefix: str, database: LocalPostgres) -> A
 
 
 @pytest.fixture
-def processes(desk: LedgerDesk, database: LocalPostgres, tmp_path: Path) -> Iterator[Processes]:
-    kept = Processes(desk.kafka, database, tmp_path / "handoff.log")
+def processes(desk: LedgerDesk, database: LocalPostgres, tmp_path: Path) -> Iterator[Handoffs]:
+    kept = Handoffs(desk.kafka, database, tmp_path / "handoff.log")
     try:
         yield kept
     finally:
@@ -206,7 +168,7 @@ async def acknowledge(desk: LedgerDesk, offers: list[OfferMade]) -> None:
     ],
 )
 async def test_every_ticket_has_one_owner_whatever_is_killed(
-    desk: LedgerDesk, processes: Processes, waves: list[tuple[Fault, Fault]]
+    desk: LedgerDesk, processes: Handoffs, waves: list[tuple[Fault, Fault]]
 ) -> None:
     await endure(desk, processes, waves)
 
@@ -215,7 +177,7 @@ async def test_every_ticket_has_one_owner_whatever_is_killed(
 @pytest.mark.timeout(4 * 3_600)  # what hangs is found by `STALLED_SECONDS`
 @pytest.mark.parametrize("seed", [int(os.environ.get("CHAOS_SEED", "1"))])
 async def test_every_ticket_has_one_owner_whatever_is_killed_at_random(
-    database: LocalPostgres, tmp_path: Path, seed: int
+    database: LocalPostgres, broker: LocalKafka, tmp_path: Path, seed: int
 ) -> None:
     """The service, the database and the broker, at random, during 5,000 transfers. A failure names its seed."""
     draw = random.Random(seed)
@@ -224,20 +186,15 @@ async def test_every_ticket_has_one_owner_whatever_is_killed_at_random(
         (draw.choice(faults_of_all), draw.choice(faults_of_all)) for _ in range(-(-CAMPAIGN // WAVE))
     ]
     waves[:2] = [("broker", "database"), ("kill", "broker")]  # each of the three whatever is drawn
-    broker = LocalKafka(tmp_path / "kafka", port=free_port())
-    await asyncio.to_thread(broker.start)
-    try:
-        async with ledger_desk(broker.address, "chaos.", database) as desk:
-            processes = Processes(desk.kafka, database, tmp_path / "handoff.log", broker)
-            try:
-                await endure(desk, processes, waves)
-            finally:
-                processes.stop()
-    finally:
-        await asyncio.to_thread(broker.stop)
+    async with ledger_desk(broker.address, "chaos.", database) as desk:
+        processes = Handoffs(desk.kafka, database, tmp_path / "handoff.log", broker)
+        try:
+            await endure(desk, processes, waves)
+        finally:
+            processes.stop()
 
 
-async def endure(desk: LedgerDesk, processes: Processes, waves: list[tuple[Fault, Fault]]) -> None:
+async def endure(desk: LedgerDesk, processes: Handoffs, waves: list[tuple[Fault, Fault]]) -> None:
     """Waves of transfers, each struck twice in the midst of its work; then the whole history is looked at."""
     reader = Published(desk.kafka)
     struck: list[tuple[Fault, float]] = []
@@ -268,7 +225,7 @@ async def endure(desk: LedgerDesk, processes: Processes, waves: list[tuple[Fault
 
 async def _waves(
     desk: LedgerDesk,
-    processes: Processes,
+    processes: Handoffs,
     reader: Published,
     waves: list[tuple[Fault, Fault]],
     struck: list[tuple[Fault, float]],

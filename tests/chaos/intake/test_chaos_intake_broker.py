@@ -7,7 +7,6 @@ import collections
 import json
 import re
 import time
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,9 +14,7 @@ import httpx
 import msgspec
 import pytest
 
-import backends
-from relaydesk_local import BackendError, LocalKafka
-from relaydesk_local.ports import free_port
+from relaydesk_local import LocalKafka
 from relaydesk_replay.supervisor import Service, Supervisor
 from runtime_kafka import KafkaDesk, until
 from ticket_contracts import topics
@@ -27,20 +24,6 @@ from ticket_contracts.tickets import TicketDuplicate, TicketNormalized
 from unit.classifier.classifier_desk import content
 
 SENDERS = 6
-
-
-@pytest.fixture
-async def broker(tmp_path: Path) -> AsyncIterator[LocalKafka]:
-    """One of its own, for it is hurt."""
-    server = LocalKafka(tmp_path / "kafka", port=free_port())
-    try:
-        await asyncio.to_thread(server.start)
-    except BackendError as error:
-        backends.unavailable(str(error))
-    try:
-        yield server
-    finally:
-        await asyncio.to_thread(server.stop)
 
 
 async def test_the_broker_away_under_load(broker: LocalKafka, tmp_path: Path) -> None:

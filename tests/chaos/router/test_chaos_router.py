@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import os
-import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
@@ -20,6 +15,7 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from chaos.kept import Kept
 from runtime_kafka import KafkaDesk, until
 from ticket_contracts import topics
 from ticket_contracts.agreement.publishing import record_of
@@ -32,7 +28,6 @@ from unit.router.router_desk import ALL_DAYS, MONDAY, agreement, classified, hou
 MANILA = ZoneInfo("Asia/Manila")
 WAVE = 500
 """Tickets that come at once; a fault strikes while they are worked off."""
-SESSION = 6.0
 MADE = published(
     agreement(
         calendars={"always": {"zone": "Asia/Manila", "hours": hours(("00:00", "24:00"), days=ALL_DAYS)}},
@@ -48,41 +43,6 @@ MADE = published(
 )
 
 
-class Processes:
-    """Two routers, as a supervisor would keep them: one decides, the other stands by."""
-
-    def __init__(self, desk: KafkaDesk, log: Path) -> None:
-        self._environment = {
-            **os.environ,
-            "RELAYDESK_BOOTSTRAP": desk.bootstrap,
-            "RELAYDESK_TOPIC_PREFIX": desk.prefix,
-            "RELAYDESK_SESSION_SECONDS": str(SESSION),
-            "RELAYDESK_BATCH": "64",
-        }
-        self._log = log.open("ab")
-        self.running: list[subprocess.Popen[bytes]] = []
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "ticket_router", "serve"]
-        self.running.append(subprocess.Popen(command, env=self._environment, stdout=self._log, stderr=self._log))
-
-    def keep_two(self) -> None:
-        """Starts anew what has ended."""
-        self.running = [process for process in self.running if process.poll() is None]
-        while len(self.running) < 2:
-            self.start()
-
-    def stop(self) -> None:
-        for process in self.running:
-            process.send_signal(signal.SIGCONT)
-            process.terminate()
-        for process in self.running:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(10)
-            process.kill()
-        self._log.close()
-
-
 @pytest.fixture
 async def desk(kafka_bootstrap: str, topic_prefix: str) -> AsyncIterator[KafkaDesk]:
     made = MADE.agreement
@@ -96,8 +56,9 @@ async def desk(kafka_bootstrap: str, topic_prefix: str) -> AsyncIterator[KafkaDe
 
 
 @pytest.fixture
-def processes(desk: KafkaDesk, tmp_path: Path) -> Iterator[Processes]:
-    kept = Processes(desk, tmp_path / "routers.log")
+def routers(desk: KafkaDesk, tmp_path: Path) -> Iterator[Kept]:
+    """Two: one decides, the other stands by."""
+    kept = Kept("ticket_router", desk, tmp_path / "routers.log", batch=64)
     try:
         yield kept
     finally:
@@ -148,7 +109,7 @@ async def decided(desk: KafkaDesk) -> list[TicketRouted]:
     return [msgspec.json.decode(r.value, type=TicketRouted) for r in await desk.read(topics.ROUTED)]
 
 
-async def worked_off(desk: KafkaDesk, processes: Processes, growth: Growth, expected: int) -> list[TicketRouted]:
+async def worked_off(desk: KafkaDesk, routers: Kept, growth: Growth, expected: int) -> list[TicketRouted]:
     """Waits for as many decisions; however slow the machine, some must come in each minute and a half. After a kill
     each message of the old batch has a transaction of its own."""
     found = await decided(desk)
@@ -156,7 +117,7 @@ async def worked_off(desk: KafkaDesk, processes: Processes, growth: Growth, expe
         before = await growth.offsets()
 
         async def goes_on(before: int = before) -> bool:
-            processes.keep_two()
+            routers.keep_up()
             return await growth.offsets() > before + 50
 
         with contextlib.suppress(TimeoutError):  # the last of them are fewer
@@ -164,23 +125,6 @@ async def worked_off(desk: KafkaDesk, processes: Processes, growth: Growth, expe
         count, found = len(found), await decided(desk)
         assert len(found) > count, f"{count} of {expected} decided, and none since"
     return found
-
-
-def kill(processes: Processes) -> None:
-    for process in processes.running:
-        process.kill()
-        process.wait()
-
-
-async def freeze(processes: Processes) -> None:
-    """Both stand still past the session's end, and wake as zombies while a third has taken over."""
-    frozen = list(processes.running)
-    for process in frozen:
-        process.send_signal(signal.SIGSTOP)
-    processes.start()
-    await asyncio.sleep(SESSION + 1)
-    for process in frozen:
-        process.send_signal(signal.SIGCONT)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +138,7 @@ async def freeze(processes: Processes) -> None:
         ),
     ],
 )
-async def test_loads_and_caps_stay_exact(desk: KafkaDesk, processes: Processes, faults: list[str]) -> None:
+async def test_loads_and_caps_stay_exact(desk: KafkaDesk, routers: Kept, faults: list[str]) -> None:
     expected = WAVE * len(faults)
     async with Growth(desk) as growth:
         for number, fault in enumerate(faults):
@@ -202,17 +146,17 @@ async def test_loads_and_caps_stay_exact(desk: KafkaDesk, processes: Processes, 
             await wave(desk, number)
 
             async def at_work(before: int = before) -> bool:
-                processes.keep_two()
+                routers.keep_up()
                 return await growth.offsets() > before + 20
 
             await until(at_work, 400)  # a router that follows a kill goes message by message: first halves say nothing
             if fault == "kill":
-                kill(processes)
+                routers.kill()
                 assert len(await decided(desk)) < (number + 1) * WAVE, "the fault struck pending work"
             else:
-                await freeze(processes)
+                await routers.freeze(replaced=True)
 
-        found = await worked_off(desk, processes, growth, expected)
+        found = await worked_off(desk, routers, growth, expected)
     assert len(found) == expected
     assert {e.ticket for e in found} == {f"servicenow:main:INC{n:05}" for n in range(expected)}
     assert {e.decision for e in found} == {1}

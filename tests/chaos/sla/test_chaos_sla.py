@@ -6,12 +6,7 @@ What must be said, and when, is computed here from creation, goal, pauses and st
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import random
-import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -21,9 +16,8 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-import backends
-from relaydesk_local import BackendError, LocalKafka
-from relaydesk_local.ports import free_port
+from chaos.kept import SESSION, Kept
+from relaydesk_local import LocalKafka
 from runtime_kafka import KafkaDesk, until
 from ticket_contracts import topics
 from ticket_contracts.agreement.publishing import record_of
@@ -36,67 +30,8 @@ from unit.sla.sla_desk import MONDAY, agreement, published, resolution
 
 GOAL = 3600
 LEFT = 10
-SESSION = 6.0
 MADE = published(agreement({"r": resolution(GOAL, None, warn=[{"left_seconds": LEFT}])}), MONDAY)
 INPUTS = (topics.NORMALIZED, topics.CLASSIFIED, topics.ROUTED, topics.TRANSFERS)
-
-
-class Monitors:
-    """Processes of the service, as a supervisor would keep them."""
-
-    def __init__(self, desk: KafkaDesk, log: Path, wanted: int = 2) -> None:
-        self._environment = {
-            **os.environ,
-            "RELAYDESK_BOOTSTRAP": desk.bootstrap,
-            "RELAYDESK_TOPIC_PREFIX": desk.prefix,
-            "RELAYDESK_SESSION_SECONDS": str(SESSION),
-            "RELAYDESK_BATCH": "200",
-        }
-        self._log = log.open("ab")
-        self._wanted = wanted
-        self.running: list[subprocess.Popen[bytes]] = []
-
-    def keep_up(self) -> None:
-        self.running = [process for process in self.running if process.poll() is None]
-        while len(self.running) < self._wanted:
-            command = [sys.executable, "-m", "sla_monitor", "serve"]
-            self.running.append(subprocess.Popen(command, env=self._environment, stdout=self._log, stderr=self._log))
-
-    def kill(self, count: int) -> None:
-        for process in self.running[:count]:
-            process.kill()
-            process.wait()
-
-    async def freeze_one(self) -> None:
-        """Past the end of its session: it wakes as a zombie, and must find itself fenced."""
-        process = self.running[0]
-        process.send_signal(signal.SIGSTOP)
-        await asyncio.sleep(SESSION + 1)
-        process.send_signal(signal.SIGCONT)
-
-    def stop(self) -> None:
-        for process in self.running:
-            process.send_signal(signal.SIGCONT)
-            process.terminate()
-        for process in self.running:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(15)
-            process.kill()
-        self._log.close()
-
-
-@pytest.fixture
-async def broker(tmp_path: Path) -> AsyncIterator[LocalKafka]:
-    """One of its own, for it is hurt."""
-    server = LocalKafka(tmp_path / "kafka", port=free_port())
-    try:
-        await asyncio.to_thread(server.start)
-    except BackendError as error:
-        backends.unavailable(str(error))
-    try:
-        yield server
-    finally:
-        await asyncio.to_thread(server.stop)
 
 
 @pytest.fixture
@@ -110,8 +45,8 @@ async def desk(broker: LocalKafka) -> AsyncIterator[KafkaDesk]:
 
 
 @pytest.fixture
-def monitors(desk: KafkaDesk, tmp_path: Path) -> Iterator[Monitors]:
-    kept = Monitors(desk, tmp_path / "monitors.log")
+def monitors(desk: KafkaDesk, tmp_path: Path) -> Iterator[Kept]:
+    kept = Kept("sla_monitor", desk, tmp_path / "monitors.log", batch=200)
     try:
         yield kept
     finally:
@@ -251,7 +186,7 @@ async def restart(broker: LocalKafka) -> None:
     ],
 )
 async def test_each_warning_and_breach_is_said_once(
-    broker: LocalKafka, desk: KafkaDesk, monitors: Monitors, clocks: int, seconds: int, faults: list[str]
+    broker: LocalKafka, desk: KafkaDesk, monitors: Kept, clocks: int, seconds: int, faults: list[str]
 ) -> None:
     chosen = random.Random(clocks)
     async with Ears(desk) as ears:
@@ -286,7 +221,7 @@ async def test_each_warning_and_breach_is_said_once(
             return len(ears.heard) > clocks // 10
 
         await until(some_started, 120)
-        monitors.kill(2)  # what changes comes while nobody is there, and is to be heard before anything fires
+        monitors.kill()  # what changes comes while nobody is there, and is to be heard before anything fires
         for fate in fates:
             for version, (after, status) in enumerate(fate.changes, 2):
                 at = begun + timedelta(seconds=after)
@@ -302,13 +237,13 @@ async def test_each_warning_and_breach_is_said_once(
                 missed.append(fault)
             match fault:
                 case "kill all":
-                    monitors.kill(2)
+                    monitors.kill()
                 case "kill one":
                     monitors.kill(1)
                 case "broker":
                     await restart(broker)
                 case _:
-                    await monitors.freeze_one()
+                    await monitors.freeze(1, replaced=False)
             await asyncio.sleep(1.0)
         assert missed == [], "every fault must strike while something is still to be said"
 
