@@ -12,8 +12,10 @@ from typing import Any, ClassVar
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.structs import OffsetAndMetadata
 
-from integration.handoff.ledger_desk import LedgerDesk
+from integration.handoff.ledger_desk import INPUTS, LedgerDesk
 from runtime_kafka import until
 from ticket_contracts import topics
 from ticket_contracts.cloudevents import Event, ce_id
@@ -22,8 +24,10 @@ from ticket_handoff.adapters.engine import LedgerLoop, LedgerProducer
 from ticket_handoff.adapters.relay import Relay
 from ticket_handoff.adapters.store import Numbered, Superseded
 from ticket_handoff.domain.decision import Refused
-from ticket_handoff.handlers import Changes
-from ticket_runtime.outputs import Message
+from ticket_handoff.handlers import Changes, HandoffWork
+from ticket_runtime.clock import Clock
+from ticket_runtime.handling import handle
+from ticket_runtime.outputs import Collector, Message
 from unit.handoff.handoff_desk import at, faults, normalized, published, routed
 from unit.handoff.test_handoff_terms import narrowed
 
@@ -265,6 +269,56 @@ async def test_two_owners_of_a_partition_cannot_both_write(desk: LedgerDesk) -> 
     with pytest.raises(Superseded):
         await move(at, at + 1)
     assert (await desk.store.positions(0, [topics.NORMALIZED]))[topics.NORMALIZED][0] == at + 7
+
+
+class Owner:
+    """A process that takes a partition for its own, as far as the ledger is concerned."""
+
+    def __init__(self, desk: LedgerDesk, partition: int) -> None:
+        settings, clock = desk.kafka.settings(), Clock(stream=False)
+        self._ledger = LedgerProducer(
+            settings, partition, desk.store, clock, AIOKafkaAdminClient, lambda error: None, lambda rows: None
+        )
+        self._ledger.work = HandoffWork(desk.agreements)
+        self._partition, self._prefix = partition, desk.kafka.prefix
+        self._out = Collector("/relaydesk/handoff", partition)
+
+    async def open(self) -> None:
+        await self._ledger.positions([TopicPartition(self._prefix + topic, self._partition) for topic in INPUTS])
+
+    async def take(self, record: Any) -> None:
+        """One message, until just before its commit."""
+        await self._ledger.prepare([record])
+        topic = record.topic.removeprefix(self._prefix)
+        assert handle(record, topic, NOW, self._ledger.work, self._out, "handoff") == "handled"
+        self._next = {TopicPartition(record.topic, record.partition): OffsetAndMetadata(record.offset + 1, "")}
+
+    async def commit(self) -> None:
+        messages, stored = self._out.take()
+        await self._ledger.commit(messages, stored, self._next)
+
+    async def close(self) -> None:
+        await self._ledger.abandon()
+
+
+async def test_two_owners_cannot_both_begin_a_ticket_from_different_topics(desk: LedgerDesk) -> None:
+    """The one that was frozen had the ticket's first version in hand, its successor the routing. There is no row yet on
+    which one could wait for the other, and each would write the ticket without what the other knows."""
+    await desk.begin([TICKET], NOW)
+    (first,), (decision,) = [await desk.kafka.read(topic) for topic in (topics.NORMALIZED, topics.ROUTED)]
+    frozen, successor = (Owner(desk, first.partition) for _ in range(2))
+    await frozen.open()
+    await frozen.take(first)
+    await successor.open()
+    await successor.take(decision)
+    await successor.commit()
+    with pytest.raises(Superseded):
+        await frozen.commit()
+    await frozen.close()
+    async with desk.running():
+        await until(desk.offers)
+    assert len((await desk.steps())[TICKET]) == 3
+    await sound(desk, [TICKET])
 
 
 async def test_partitions_move_between_processes(desk: LedgerDesk) -> None:

@@ -22,7 +22,7 @@ from ticket_contracts import topics
 from ticket_contracts.ids import event_id
 from ticket_handoff.adapters.measure import HandoffMetrics
 from ticket_handoff.adapters.relay import Relay
-from ticket_handoff.adapters.store import Numbered, Store
+from ticket_handoff.adapters.store import Move, Numbered, Store
 from ticket_handoff.domain.decision import Answer
 from ticket_handoff.domain.facts import ReplyGiven
 from ticket_handoff.handlers import OF_TICKETS, Changes, HandoffWork
@@ -133,10 +133,11 @@ class LedgerProducer(Relay):
         own = [message for message in messages if message.topic == topics.PROGRESS]
         published = messages if not own else [message for message in messages if message.topic != topics.PROGRESS]
         changes = self.work.take_changes()
-        moves = {
-            self._name(tp): (self._at[self._name(tp)], position.offset, position.metadata)
-            for tp, position in offsets.items()
-        }
+        # All of the partition's, also those that stay: of two owners at once, whose topics differ, one writes.
+        moves: dict[str, Move] = {topic: (offset, offset, None) for topic, offset in self._at.items()}
+        for tp, position in offsets.items():
+            topic = self._name(tp)
+            moves[topic] = self._at[topic], position.offset, position.metadata
         if not self._clock.streaming:
             await self._write(changes, published, moves)
             return
@@ -144,9 +145,7 @@ class LedgerProducer(Relay):
             await self._write(changes, published, moves)
             await self._flush(own)
 
-    async def _write(
-        self, changes: Changes, messages: Sequence[Message], moves: Mapping[str, tuple[int, int, str]]
-    ) -> None:
+    async def _write(self, changes: Changes, messages: Sequence[Message], moves: Mapping[str, Move]) -> None:
         async with asyncio.timeout(self._settings.commit_seconds):
             connection = self._connection or await self._begin()
             appended = await self._store.write(connection, changes, messages, self._salts, self._partition, moves)

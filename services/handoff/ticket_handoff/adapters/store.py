@@ -37,6 +37,10 @@ _pack = msgspec.msgpack.Encoder().encode
 _IDLE_MILLISECONDS: Final = 30_000
 
 
+Move = tuple[int, int, str | None]
+"""Of a position: from, to, and the mark that is left there; None leaves the one that stands there."""
+
+
 class Superseded(Exception):
     """A newer owner of the partition is at work: what this one was about to write is not written, and it must stop."""
 
@@ -143,10 +147,11 @@ class Store:
         messages: Sequence[Message],
         salts: Mapping[str, bytes],
         partition: int = -1,
-        moves: Mapping[str, tuple[int, int, str]] | None = None,
+        moves: Mapping[str, Move] | None = None,
     ) -> dict[int, list[Numbered]]:
-        """All that a batch came to, and the positions that it leaves: topic -> (from, to, mark). Returns what it
-        appended to the outbox, by partition. Raises Superseded when somebody else has moved a position."""
+        """All that a batch came to, and the positions that it leaves, by topic. Returns what it appended to the outbox,
+        by partition. Raises Superseded when one of these positions is somewhere else by now. An owner names all that a
+        partition has: rows that do not exist yet cannot be locked, so that this alone keeps two owners apart."""
         rows, salts = Rows(), dict(salts)
         _ticket_rows(changes, rows)
         _text_rows(changes, salts, rows)
