@@ -10,6 +10,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
@@ -133,6 +134,12 @@ async def test_a_closing_leaves_a_record_by_day_and_by_night(desk: PageDesk, bro
     await desk.tell(mail, phone)
     async with person(browser, desk, **DESK) as somebody:
         page = await somebody.see("brief?queue=service-desk")
+        here = closes.astimezone(
+            ZoneInfo("Europe/Berlin")
+        )  # the UTC is under the pointer
+        choice = page.get_by_label("Closing").locator("option").nth(1)
+        await expect(choice).to_contain_text(f"{here:%H:%M}: 5 tickets, 2 sent on")
+        await expect(choice).to_have_attribute("title", f"{closes:%a %-d %b %Y %H:%M} UTC: 5 tickets, 2 sent on")
         await page.get_by_label("Closing").select_option(index=1)
         await expect(page.locator(".brief")).to_contain_text("Stays in")
         lines = page.locator(".brief article")

@@ -61,6 +61,11 @@ export function localize(root) {
     time.textContent = said(new Date(time.dateTime), time.dataset.form);
     delete time.dataset.form;
   }
+  for (const option of root.querySelectorAll("option[data-at]")) { // it holds text alone, no time element
+    option.title = option.textContent;
+    option.textContent = said(new Date(option.dataset.at), "short") + option.dataset.rest;
+    delete option.dataset.at;
+  }
 }
 
 export function tick() {
