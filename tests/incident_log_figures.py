@@ -11,6 +11,8 @@ from pathlib import Path
 
 Row = dict[str, str]
 DONE = ("Resolved", "Closed")
+CHANNELS = {"Phone": "phone", "Email": "mail"}
+"""The log's words for them, and the review's."""
 GOAL_HOURS = {"1": 4.0, "2": 13.0, "3": 88.0, "4": 191.6}
 """As fitted to the log; Monday to Friday, 09:00 to 22:00, from opened to closed."""
 OPENS, CLOSES = 9, 22
@@ -54,7 +56,7 @@ def count(log: dict[str, list[Row]], numbers: Iterable[str], since: datetime, un
             continue
         opened = min(instant(rows[0]["opened_at"]), instant(rows[0]["sys_updated_at"]))
         if since <= opened < until:
-            counts.opened[number] = rows[0]["contact_type"].lower()
+            counts.opened[number] = CHANNELS[rows[0]["contact_type"]]
         resolved = _resolved(rows)
         if resolved is not None and resolved >= since:
             runs = groups(rows)
