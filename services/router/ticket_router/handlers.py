@@ -61,11 +61,9 @@ _FORGOTTEN_AT_ONCE: Final = 2_000
 
 _normalized: Final = msgspec.json.Decoder(TicketNormalized)
 _state: Final = msgspec.json.Decoder(TicketState)
-_packed: Final = msgspec.msgpack.Decoder(TicketState)
 _overflow: Final = msgspec.json.Decoder(OverflowState)
 _instants: Final = msgspec.json.Decoder(list[int])
 _encode: Final = msgspec.json.Encoder().encode
-_pack: Final = msgspec.msgpack.Encoder().encode
 
 _Reader = msgspec.json.Decoder[Any]
 
@@ -110,7 +108,7 @@ class RouterWork:
         self._agreements = agreements
         self._policies = Policies()
         self._tickets: dict[str, TicketState] = {}
-        self._ended: dict[str, tuple[int, bytes]] = {}  # day of forgetting, and packed: many, and few come back
+        self._ended: dict[str, bytes] = {}  # packed: many, and few come back
         self._forget: dict[int, list[str]] = {}  # by day, with lazy deletion: `forget_on` is what counts
         self._views: dict[str, bytes] = {}
         self._due: list[tuple[dt.datetime, str]] = []  # with lazy deletion: a ticket's `look_at` is what counts
@@ -170,7 +168,7 @@ class RouterWork:
             self._forget.setdefault(state.forget_on, []).append(ticket)
         if state.ended and state.forget_on is not None:
             self._tickets.pop(ticket, None)
-            self._ended[ticket] = (state.forget_on, _pack(state))
+            self._ended[ticket] = state.packed()
         else:
             self._ended.pop(ticket, None)
             self._tickets[ticket] = state
@@ -242,7 +240,7 @@ class RouterWork:
         state = self._tickets.get(ticket)
         if state is None:
             archived = self._ended.get(ticket)
-            state = TicketState() if archived is None else _packed.decode(archived[1])
+            state = TicketState() if archived is None else TicketState.unpacked(archived)
         return state
 
     def _decide_if_needed(
@@ -371,7 +369,7 @@ class RouterWork:
     def _forget_day(self, ticket: str) -> int | None:
         archived = self._ended.get(ticket)
         if archived is not None:
-            return archived[0]
+            return TicketState.unpacked(archived).forget_on
         half = self._tickets.get(ticket)
         return None if half is None else half.forget_on
 
