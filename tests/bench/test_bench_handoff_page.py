@@ -31,8 +31,9 @@ from ticket_handoff.adapters.store import make_engine
 
 pytestmark = pytest.mark.bench
 
-FEW, MANY = 100, 10_000
-RATIO = 3.0
+FEW, MANY = 1_000, 10_000
+"""Open tickets. Of fewer some views had no full page to draw, and so were no baseline for one."""
+RATIO = 2.5
 LINE_BYTES = 60_000
 SEEN_SECONDS = 1.0
 ROUNDS = 30
@@ -147,10 +148,10 @@ async def test_ten_thousand_open_tickets(desk: PageDesk) -> None:
     few = await measured(desk)
     await fill(desk, FEW, MANY)
     many = await measured(desk)
-    say(f"\n{'view':<13}{'ms, 100':>9}{'ms, 10,000':>12}{'ratio':>7}{'bytes':>11}{'on the line':>13}")
+    say(f"\n{'view':<13}{'ms, 1,000':>11}{'ms, 10,000':>12}{'ratio':>7}{'bytes':>11}{'on the line':>13}")
     for name, (ms, size, line) in many.items():
         ratio = ms / few[name][0]
-        say(f"{name:<13}{few[name][0]:>9.1f}{ms:>12.1f}{ratio:>7.2f}{size:>11,}{line:>13,}")
+        say(f"{name:<13}{few[name][0]:>11.1f}{ms:>12.1f}{ratio:>7.2f}{size:>11,}{line:>13,}")
     for name in KEPT_OPEN:
         assert many[name][0] / few[name][0] < RATIO, name
     assert many["queue, all"][2] < LINE_BYTES

@@ -134,9 +134,7 @@ async def test_a_closing_leaves_a_record_by_day_and_by_night(desk: PageDesk, bro
     await desk.tell(mail, phone)
     async with person(browser, desk, **DESK) as somebody:
         page = await somebody.see("brief?queue=service-desk")
-        here = closes.astimezone(
-            ZoneInfo("Europe/Berlin")
-        )  # the UTC is under the pointer
+        here = closes.astimezone(ZoneInfo("Europe/Berlin"))  # the UTC is under the pointer
         choice = page.get_by_label("Closing").locator("option").nth(1)
         await expect(choice).to_contain_text(f"{here:%H:%M}: 5 tickets, 2 sent on")
         await expect(choice).to_have_attribute("title", f"{closes:%a %-d %b %Y %H:%M} UTC: 5 tickets, 2 sent on")
