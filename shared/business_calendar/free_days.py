@@ -15,6 +15,8 @@ from business_calendar.spec import CalendarError, CountryHolidays, YearlyDate, p
 
 _A_DAY = dt.timedelta(days=1)
 _FREQUENCIES = {"DAILY", "WEEKLY", "MONTHLY", "YEARLY"}
+_COUNTED = {"MONTHLY", "YEARLY"}
+"""Where "4TH" is the fourth Thursday: of the month, or of the year."""
 _TIMES_OF_DAY = {"BYHOUR", "BYMINUTE", "BYSECOND"}
 
 
@@ -71,14 +73,16 @@ def _country_year(entry: CountryHolidays, year: int, where: str) -> Mapping[dt.d
         days = holidays.country_holidays(
             entry.country, subdiv=entry.subdivision, years=year, expand=False, language="en_US"
         )
-    except NotImplementedError as error:
+    except (NotImplementedError, TypeError) as error:
         known = holidays.list_supported_countries(include_aliases=False)
         hint = (
             f"its subdivisions are {', '.join(known[entry.country]) or 'none'}"
             if entry.country in known
             else 'write a code of ISO 3166-1, as {"country": "DE"}, or give the dates'
         )
-        raise CalendarError(f"{where}: {error}; {hint}") from None
+        # The library looks a country up among all its own names: what is no class there fails as a call does.
+        problem = error if isinstance(error, NotImplementedError) else f"Country {entry.country} not available"
+        raise CalendarError(f"{where}: {problem}; {hint}") from None
     return days
 
 
@@ -176,6 +180,9 @@ def _rule(value: Any, begin: dt.datetime, at: str) -> rrule:
     frequency = str(parts.get("FREQ", [""])[0]).upper()
     if frequency not in _FREQUENCIES or parts.get("INTERVAL", [1])[0] < 1 or parts.keys() & _TIMES_OF_DAY:
         raise CalendarError(f"{at}: RRULE {written} does not repeat whole days")
+    most = 5 if frequency == "MONTHLY" or "BYMONTH" in parts else 53  # dateutil fails over more, years later perhaps
+    if frequency in _COUNTED and any(abs(day.relative or 0) > most for day in parts.get("BYDAY", ())):
+        raise CalendarError(f"{at}: RRULE {written}: no month has more than 5 of a weekday, no year more than 53")
     # dateutil wants UNTIL to be of the kind of the first occurrence, which is a date without a zone here.
     until = parts.pop("UNTIL", None)
     text = ";".join(f"{key}={','.join(str(item) for item in part)}" for key, part in parts.items())

@@ -163,6 +163,21 @@ def test_business_calendar_holidays_from_icalendar(events: list[str], year: int,
         pytest.param(ical(event("DTSTART;VALUE=DATE:20251224", "DURATION:P400D")), "lasts 400 days", id="endless"),
         pytest.param(ical(event("DTSTART;VALUE=DATE:20251224", "RRULE:FREQ=HOURLY")), "whole days", id="hourly"),
         pytest.param(ical(event("DTSTART;VALUE=DATE:20251224", "RRULE:FREQ=YEARLY;INTERVAL=0")), "whole days", id="0"),
+        pytest.param(
+            ical(event("DTSTART;VALUE=DATE:20251224", "RRULE:FREQ=YEARLY;BYDAY=60MO")),
+            "no year more than 53",
+            id="60MO",
+        ),
+        pytest.param(
+            ical(event("DTSTART;VALUE=DATE:20251224", "RRULE:FREQ=MONTHLY;BYDAY=1MO,40TU")),
+            "no month has more than 5",
+            id="40TU",
+        ),
+        pytest.param(
+            ical(event("DTSTART;VALUE=DATE:20251224", "RRULE:FREQ=YEARLY;BYMONTH=6;BYDAY=-60MO")),
+            "no month has more than 5",
+            id="-60MO",
+        ),
         pytest.param(ical(event("DTSTART;VALUE=DATE:20251224", "RRULE:FREQ=YEARLY;SKIP=OMIT")), "SKIP", id="RFC 7529"),
     ],
 )
@@ -249,6 +264,12 @@ MONDAY = {"0": [["09:00", "17:00"]]}
         pytest.param({"holidays": ["Christmas"]}, "'Christmas' is not a date", id="a name"),
         pytest.param(
             {"holidays": [{"country": "XX"}]}, "Country XX not available; write a code of ISO 3166-1", id="XX"
+        ),
+        pytest.param(
+            {"holidays": [{"country": "SUN"}]}, "Country SUN not available; write a code of ISO 3166-1", id="SUN"
+        ),
+        pytest.param(
+            {"holidays": [{"country": "countries"}]}, "Country countries not available", id="a name of the library's"
         ),
         pytest.param(
             {"holidays": [{"country": "DE", "subdivision": "ZZ"}]},
