@@ -276,7 +276,11 @@ class Calendar:
 
 def _refuse_outside(at: int) -> None:
     if not _EARLIEST <= at < _LATEST:
-        raise CalendarError(f"the instant {at} s lies outside {FIRST_YEAR}–{LAST_YEAR}, where calendars are compiled")
+        year = 1970 + at // 31_556_952  # by its mean length: such an instant may be past any date of Python's
+        raise CalendarError(
+            f"the instant {at} s, about the year {year}, lies outside {FIRST_YEAR}–{LAST_YEAR}, where calendars are "
+            f"compiled"
+        )
 
 
 def _merged(pauses: Pauses) -> list[tuple[int, int]]:

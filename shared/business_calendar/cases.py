@@ -26,7 +26,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from business_calendar.calendar import Calendar, compile_calendar
-from business_calendar.spec import CalendarSpec, spec_from
+from business_calendar.spec import CalendarError, CalendarSpec, spec_from
 from business_calendar.zones import format_instant, parse_instant, zone
 
 KINDS: Final = ("deadline", "elapsed", "pause")
@@ -55,7 +55,7 @@ def evaluate(row: Mapping[str, Any]) -> dict[str, str | int | None]:
     if kind not in KINDS:
         raise ValueError(f"kind: {kind!r} is none of {', '.join(KINDS)}")
     calendar = _calendar(row)
-    local = calendar.zone if row.get("io_tz") is None else zone(str(row["io_tz"]))
+    local = calendar.zone if row.get("io_tz") is None else _zone(row, "io_tz")
     start = _required(_instant(row, "start", local), kind, "start")
     end = _instant(row, "end", local)
     budget = None if kind == "elapsed" else _whole(row, "seconds")
@@ -83,19 +83,21 @@ def _answer(
     pauses: list[tuple[int, int | None]] | None,
 ) -> Answer:
     ended = [(begin, until) for begin, until in pauses or () if until is not None]
-    held_from = min((max(begin, start) for begin, until in pauses or () if until is None), default=None)
+    held_from = min((begin for begin, until in pauses or () if until is None), default=None)
+
+    def paused_until(at: int) -> list[tuple[int, int]]:
+        return ended if held_from is None or held_from >= at else [*ended, (held_from, at)]
 
     def due(seconds: int) -> str | None:
-        if held_from is not None and calendar.elapsed(start, held_from, ended) < seconds:
+        if held_from is not None and 0 < seconds > calendar.elapsed(start, max(start, held_from), ended):
             return None
-        return format_instant(calendar.add(start, seconds, ended))
+        return format_instant(calendar.add(start, seconds, paused_until(start)))
 
     def waiting() -> int | None:
         if pauses is None or (held_from is not None and end is None):
             return None
         until = max([start, *(until for _, until in ended)]) if end is None else end
-        paused = ended if held_from is None or held_from >= until else [*ended, (held_from, until)]
-        return calendar.elapsed(start, until) - calendar.elapsed(start, until, paused)
+        return calendar.elapsed(start, until) - calendar.elapsed(start, until, paused_until(max(start, until)))
 
     paused = waiting()
     return Answer(
@@ -109,7 +111,7 @@ def _answer(
 def _calendar(row: Mapping[str, Any]) -> Calendar:
     if "tz" not in row or "hours" not in row:
         raise ValueError("the row has no calendar: write tz and hours")
-    data = {"name": "row", "zone": row["tz"], "hours": row["hours"]}
+    data = {"name": "row", "zone": _zone(row, "tz").key, "hours": row["hours"]}
     data |= {field: row[field] for field in ("holidays", "special") if row.get(field) is not None}
     return _compiled(msgspec.json.encode(spec_from(data)))
 
@@ -138,8 +140,8 @@ def _pauses(row: Mapping[str, Any], local: ZoneInfo) -> list[tuple[int, int | No
             ends = (pause.get("start", pause.get("from")), pause.get("end", pause.get("to")))
         if not isinstance(ends, list | tuple) or len(ends) != 2:
             raise ValueError(f"pauses: {pause!r} is not a pause; write [from, to], with null for one that goes on")
-        begin = parse_instant(ends[0], local)
-        until = None if ends[1] is None else parse_instant(ends[1], local)
+        begin = _read(ends[0], local, "pauses")
+        until = None if ends[1] is None else _read(ends[1], local, "pauses")
         if until is not None and until < begin:
             raise ValueError(f"pauses: {ends[0]} to {ends[1]} ends before it begins")
         pauses.append((begin, until))
@@ -147,12 +149,24 @@ def _pauses(row: Mapping[str, Any], local: ZoneInfo) -> list[tuple[int, int | No
 
 
 def _instant(row: Mapping[str, Any], field: str, local: ZoneInfo) -> int | None:
-    if row.get(field) is None:
-        return None
+    return None if row.get(field) is None else _read(row[field], local, field)
+
+
+def _read(text: object, local: ZoneInfo, field: str) -> int:
     try:
-        return parse_instant(row[field], local)
+        return parse_instant(text, local)
     except ValueError as error:
         raise ValueError(f"{field}: {error}") from None
+
+
+def _zone(row: Mapping[str, Any], field: str) -> ZoneInfo:
+    name = row[field]
+    if not isinstance(name, str):
+        raise CalendarError(f"{field}: {name!r} is not a time zone; write an IANA name, as Europe/Berlin")
+    try:
+        return zone(name)
+    except CalendarError as error:
+        raise CalendarError(f"{field}: {error}") from None
 
 
 def _whole(row: Mapping[str, Any], field: str) -> int | None:
