@@ -160,7 +160,7 @@ def _answer(lines: Iterable[bytes]) -> int:
             answer["error"] = f"the row is not JSON at character {error.pos + 1}: {error.msg}"
         except (ValueError, RecursionError) as error:
             answer["error"] = str(error)
-        print(json.dumps(answer, ensure_ascii=False))
+        print(json.dumps(answer))  # in ASCII, which every terminal can write: a character it cannot would end the rows
     return 0
 
 

@@ -52,6 +52,18 @@ def test_a_row_that_cannot_be_read_says_so_in_its_place_and_the_others_go_on(
     assert found[8] == {"row": 9, **due}
 
 
+def test_an_answer_can_be_written_to_any_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that knows no dash ended the rows at the first error that has one."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({**ROW, "start": "1066-10-14"}) + "\n" + json.dumps({**ROW, "tz": "Åland"}) + "\n")
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii", write_through=True))
+    assert main(["calendar", "eval", str(path)]) == 0
+    errors = [json.loads(line)["error"] for line in written.getvalue().splitlines()]
+    assert "outside 1900–2199" in errors[0]
+    assert "tz: 'Åland' is not a time zone" in errors[1]
+
+
 def test_rows_may_come_from_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps(ROW).encode())))
     assert main(["calendar", "eval", "-"]) == 0
