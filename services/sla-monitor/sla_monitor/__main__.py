@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from business_calendar import CalendarError, compile_calendar, local_time, offset_changes
 from business_calendar.cases import evaluate
@@ -173,11 +174,13 @@ def _preview(options: argparse.Namespace) -> int:
     calendar = compile_calendar(calendar_spec(options.name, hours))
     first = options.first or datetime.now(calendar.zone).date()
     start = int(datetime(first.year, first.month, first.day, tzinfo=calendar.zone).timestamp())
-    changes = list(offset_changes(calendar.zone, start, start + (options.days + 1) * DAY))
+    days = list(calendar.days(start, options.days))
+    # From before the first midnight on: at that very instant the clocks may change.
+    changes = list(offset_changes(calendar.zone, start - 1, start + (options.days + 1) * DAY))
     print(f"{options.name}, {hours.zone}")
-    for day in calendar.days(start, options.days):
+    for day in days:
         windows = [
-            f"{local_time(opens, calendar.zone):%H:%M}–{local_time(closes, calendar.zone):%H:%M}"
+            f"{local_time(opens, calendar.zone):%H:%M}–{_closing(closes, day.date, calendar.zone)}"
             for opens, closes in day.windows
         ]
         notes = [day.holiday] if day.holiday else []
@@ -191,6 +194,13 @@ def _preview(options: argparse.Namespace) -> int:
                 notes.append(f"clocks go {moved} {minutes} minutes, then it is {at:%H:%M} ({at:%Z})")
         print(f"{day.date:%a %Y-%m-%d}  {' '.join(windows) or 'closed':<24}{'; '.join(notes)}".rstrip())
     return 0
+
+
+def _closing(at: int, day: date, zone: ZoneInfo) -> str:
+    """On the clocks; a day's own end as 24:00, which they show as 00:00, or as 01:00 where they go forward then."""
+    closes = local_time(at, zone)
+    whole = closes.date() > day and local_time(at - 1, zone).date() == day
+    return "24:00" if whole else f"{closes:%H:%M}"
 
 
 def _redecide(options: argparse.Namespace) -> int:

@@ -92,11 +92,32 @@ def test_a_preview_shows_windows_holidays_and_clock_changes(capsys: pytest.Captu
     assert any("hours of its own" in line for line in preview(capsys, "--from", "2026-12-24", "--days", "1"))
 
 
+def test_a_preview_shows_a_whole_day_as_one_also_where_the_clocks_change_at_midnight(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """São Paulo, 15 October 2017: after 23:59 it was 01:00."""
+    agreement = tmp_path / "agreement.yaml"
+    text = DEFAULT.read_text(encoding="utf-8")
+    assert "zone: Asia/Manila" in text
+    agreement.write_text(text.replace("zone: Asia/Manila", "zone: America/Sao_Paulo"), encoding="utf-8")
+
+    def shown(first: str) -> list[str]:
+        assert main(["calendar", "preview", "helpline", "--agreement", str(agreement), "--from", first]) == 0
+        return capsys.readouterr().out.splitlines()[1:]
+
+    friday, saturday, sunday, *_ = shown("2017-10-13")
+    assert friday == "Fri 2017-10-13  00:00–24:00"
+    assert saturday == "Sat 2017-10-14  00:00–24:00"
+    assert sunday.split(maxsplit=3)[2:] == ["01:00–18:00", "clocks go forward 60 minutes, then it is 01:00 (-02)"]
+    assert shown("2017-10-15")[0] == sunday, "the change at the first midnight is told as well"
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
         (["ofice", "--agreement", str(DEFAULT)], "no calendar 'ofice'; it has"),
         (["office", "--agreement", "gone.yaml"], "gone.yaml"),
+        (["office", "--agreement", str(DEFAULT), "--from", "9999-12-30"], "outside 1900–2199"),
     ],
 )
 def test_a_preview_that_cannot_be_shown_says_why(
