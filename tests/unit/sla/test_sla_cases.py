@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from sla_monitor.domain.redecide import differences
+from ticket_contracts.agreement.calendars import compile_calendars
 from ticket_contracts.cloudevents import ce_id
 from ticket_contracts.transfers import TransferCompleted, TransferOffered
 from unit.sla.sla_desk import HOUR, TICKET, Desk, agreement, at, comment, pauses, record_of, resolution, text, vip
@@ -341,6 +343,16 @@ def test_a_share_of_the_goal_warns_when_it_is_used_up() -> None:
     desk.fire("Wed 09:00")
     assert desk.said()[1:] == [("warned", "17:00"), ("warned", "Tue 10:00"), ("breached", "Tue 11:00")]
     assert [event.threshold_seconds for event in desk.of()[1:3]] == [2 * HOUR, HOUR]
+
+
+def test_a_share_of_the_goal_is_used_up_to_the_second() -> None:
+    """0.55 * 28800 is a little more than 15840 in floating point; the warning came a second late."""
+    content = agreement({"r": resolution(8 * HOUR, "eight_to_six", warn=[{"used_share": 0.55}])})
+    desk = Desk(content)
+    desk.open("08:00")
+    desk.fire("18:00")
+    assert desk.said() == [("started", "08:00"), ("warned", "12:24"), ("breached", "16:00")]
+    assert [differences(event, content, compile_calendars(content)) for event in desk.of()] == [[]] * 3
 
 
 def test_the_same_update_twice_changes_nothing() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 
 from business_calendar import Calendar
 from ticket_contracts.agreement import Agreement
@@ -101,7 +102,8 @@ def _left(event: ClockEvent, inputs: ClockInputs, policy: Policy | None) -> int 
     for threshold in policy.warn if policy is not None else ():
         left = threshold.left_seconds
         if left is None:
-            left = max(goal - math.ceil(goal * (threshold.used_share or 0)), 1)
+            share = Fraction(round((threshold.used_share or 0) * 10**9), 10**9)
+            left = max(goal - math.ceil(goal * share), 1)
             agreed = not event.wall
         else:
             agreed = threshold.wall == event.wall
