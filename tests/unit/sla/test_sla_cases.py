@@ -403,6 +403,54 @@ def test_after_a_breach_was_unsaid_the_true_one_has_an_id_of_its_own() -> None:
     assert len(set(breaches)) == 2
 
 
+_UPDATES = {"u": {"clock": "periodic_update", "calendar": "nine_to_five", "goals": [{"seconds": 2 * HOUR}]}}
+
+
+def test_a_late_update_unsays_the_breach_of_the_time_that_it_ended_and_says_that_of_its_own() -> None:
+    desk = Desk(agreement(_UPDATES))
+    desk.open("09:00")
+    desk.fire("11:00")
+    untrue = desk.of("periodic_update")[1:]
+    assert [event.occurrence for event in untrue] == ["warned", "breached"]
+    desk.ticket("11:45", group="A")
+    desk.ticket("09:30", received="12:00", comments=[comment("09:30", "agent")])
+    assert [e.revises for e in desk.of("periodic_update") if e.revises] == [ce_id(event) for event in untrue]
+    warned, breached = desk.of("periodic_update")[-2:]
+    assert (warned.occurrence, breached.occurrence) == ("warned", "breached")
+    assert breached.deadline == at("11:30")
+    assert len(set(desk.out.ids)) == len(desk.out.ids)
+
+
+def test_what_late_news_leaves_true_is_not_unsaid_in_place_of_what_it_does_not() -> None:
+    """Two updates were missed, it was said; but the ticket had been closed before the second was promised."""
+    desk = Desk(agreement(_UPDATES))
+    desk.open("09:00")
+    desk.ticket("12:00", comments=[comment("12:00", "agent")])
+    desk.fire("14:00")
+    said = desk.of("periodic_update")
+    untrue = [event for event in said if event.generation == 2 and event.occurrence in ("warned", "breached")]
+    assert [text(event.decided_for) for event in untrue] == ["13:45", "14:00"]
+    desk.ticket("11:30", received="15:00", status="closed")
+    assert [e.revises for e in desk.of("periodic_update") if e.revises] == [ce_id(event) for event in untrue]
+    assert desk.last("periodic_update").occurrence == "met"
+
+
+def test_a_clock_that_late_news_left_nothing_of_counts_from_then_on_as_if_it_had_never_been() -> None:
+    """Closed before the group got it; so the time until it was reopened is no working time of the group's."""
+    desk = Desk(
+        agreement({"ola": {"clock": "underpinning", "when": {"group": ["b"]}, "goals": [{"seconds": HOUR}]}}),
+    )
+    desk.open("09:00")
+    desk.ticket("12:00", group="b")
+    desk.ticket("11:00", received="12:05", status="closed")
+    assert desk.last("underpinning").occurrence == "cancelled"
+    desk.ticket("14:00", status="open")
+    assert pauses(desk.last("underpinning")) == [("12:00", "14:00")]
+    assert desk.deadline("underpinning") == "15:00"
+    desk.fire("14:30")
+    assert [said for said, _ in desk.said("underpinning")] == ["started", "cancelled", "started"]
+
+
 def test_an_older_goal_that_arrives_late_breaches_as_it_should_have() -> None:
     desk = Desk(agreement(_BY_PRIORITY))
     desk.ticket("09:00", status="open")

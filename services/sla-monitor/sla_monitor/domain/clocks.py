@@ -9,6 +9,7 @@ be gone through anew, and what differs from what was said is corrected: so the c
 from __future__ import annotations
 
 import copy
+import itertools
 from bisect import insort
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -132,7 +133,7 @@ class Course:
         start = terms.origin(kind, self.standing, self.created, answers_first="first_response" in chosen)
         if clock is None or own is None or clock.phase is Phase.CANCEL:
             if start and phase in (Phase.RUN, Phase.PAUSE):
-                carried = clock.pauses if clock is not None and start <= clock.started else None
+                carried = clock.pauses if clock is not None and clock.floor and start <= clock.started else None
                 self._begin(kind, clock, rules, choice, terms, start, phase, at, decided_us, carried)
             elif clock is not None:
                 self._track(clock, at)
@@ -249,7 +250,7 @@ class Course:
         terms = self._terms(clock)
         due, seconds, wall = notices(clock, terms)[0]
         self.through = max(self.through, due)
-        notice = Notice(clock.generation, clock.goal, seconds, wall, due, clock.generation)
+        notice = Notice(clock.generation, clock.goal, seconds, wall, due, clock.generation, clock.started)
         clock = _next(replace(clock, said=[*clock.said, notice]), terms)
         decided = max(due, clock.known) * 1_000_000
         self.say("warned" if seconds else "breached", clock, decided, notice=notice)
@@ -592,7 +593,7 @@ def _revise(
     own.
     """
     if new is None:
-        new = replace(old, phase=Phase.CANCEL, generation=begun, said=[], deadline=0, due=0)
+        new = replace(old, phase=Phase.CANCEL, generation=begun, said=[], deadline=0, due=0, floor=0)
     pairs, untrue = _paired(old, new)
     missing = [now for now, was in pairs if was is None and now.generation == new.generation]
     another = (old.policy, old.goal, old.started, begun) != (new.policy, new.goal, new.started, new.generation)
@@ -636,15 +637,16 @@ def _is_of(event: ClockEvent, notice: Notice) -> bool:
 def _paired(old: Clock, new: Clock) -> tuple[list[tuple[Notice, Notice | None]], list[Notice]]:
     """Each notice that follows, with the one that was emitted for it, if one was; and those that do not follow.
 
-    Those of the present generations find each other first, and so do those of past ones.
+    Those due at one instant find each other first; then those of the present generations, and so do those of past ones.
     """
     left = list(old.said)
     found: dict[int, Notice] = {}
-    for alike in (True, False):
+    for at_once, alike in itertools.product((True, False), repeat=2):
         for number, notice in enumerate(new.said):
             present = notice.generation == new.generation
             for each in left if number not in found else ():
-                if each.meaning == notice.meaning and (not alike or (each.generation == old.generation) is present):
+                same = notice.means(each) and (each.due == notice.due or not at_once)
+                if same and (not alike or (each.generation == old.generation) is present):
                     found[number] = each
                     left.remove(each)
                     break

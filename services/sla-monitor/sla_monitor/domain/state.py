@@ -59,7 +59,8 @@ class Origin(IntEnum):
 class Entry(msgspec.Struct, frozen=True, array_like=True):
     """A change of what matters to clocks. at: when it happened. lag_us: from then to what its event was decided for.
 
-    version: of the ticket that it rests on. delta: index in `FIELDS`, value, index, value, ...; of a comment empty.
+    version: of the ticket that it rests on. delta: index in `FIELDS`, value, index, value, ...; of a comment empty, or,
+    where its own time is ahead of the desk's, that time alone, so that it is known when it comes again.
     """
 
     at: int
@@ -123,6 +124,7 @@ class Notice(msgspec.Struct, frozen=True, array_like=True):
     """A warning or breach that was emitted. seconds: the threshold, 0 for the breach. due: its instant.
 
     generation: in which it counts. under: whose id it has; another one only where a generation began with a correction.
+    started: what its clock counted from; 0: said before that was written down.
     """
 
     generation: int
@@ -131,16 +133,20 @@ class Notice(msgspec.Struct, frozen=True, array_like=True):
     wall: bool
     due: int
     under: int
+    started: int = 0
 
-    @property
-    def meaning(self) -> tuple[int, int, bool]:
-        return self.goal, self.seconds, self.wall
+    def means(self, said: Notice) -> bool:
+        """Whether that one, which was said, says this."""
+        if said.started not in (0, self.started):
+            return False
+        return (self.goal, self.seconds, self.wall) == (said.goal, said.seconds, said.wall)
 
 
 class Clock(msgspec.Struct, frozen=True, array_like=True):
     """One clock. name: its kind, with `:<transfer id>` where it runs on one. version: of the agreement it runs under.
 
     floor: nothing of this generation is due before it: the later of the generation's beginning and the last resumption.
+    0: late news left nothing of the clock; should it begin after all, its former pauses say nothing.
     known: when the desk learnt of that; what was due between the two is decided for this instant.
     goal: seconds of working time; business_days: where it was agreed as so many of them, that number.
     pauses: from, until, from, until, ...; of odd length while it does not count. deadline, due (of the next notice): 0
