@@ -451,6 +451,30 @@ def test_a_clock_that_late_news_left_nothing_of_counts_from_then_on_as_if_it_had
     assert [said for said, _ in desk.said("underpinning")] == ["started", "cancelled", "started"]
 
 
+def test_a_newer_comment_is_not_answered_again_when_an_older_update_arrives_late() -> None:
+    desk = Desk(agreement(_UPDATES))
+    desk.open("09:00")
+    answer = comment("10:30", "agent")
+    desk.ticket("10:30", comments=[answer])
+    desk.ticket("09:30", received="10:40", comments=[comment("09:30", "customer"), answer])
+    assert desk.said("periodic_update") == [("started", "09:00"), ("met", "10:30"), ("started", "10:30")]
+
+
+def test_a_comment_ahead_of_the_desk_s_time_counts_once() -> None:
+    """The source's clock is an hour ahead: the answer of 10:00 came again with the question of 10:30, as its answer."""
+    policies = {"n": {"clock": "next_response", "calendar": "nine_to_five", "goals": [{"seconds": HOUR}]}}
+    desk = Desk(agreement(policies))
+    desk.open("09:00")
+    answer = comment("11:00", "agent")
+    desk.ticket("10:00", comments=[answer])
+    desk.ticket("10:30", comments=[answer, comment("10:30", "customer")])
+    assert desk.said("next_response") == [("started", "10:30")]
+    desk.restart()
+    desk.ticket("11:10", comments=[answer, comment("10:30", "customer"), comment("11:10", "customer")])
+    assert desk.said("next_response") == [("started", "10:30")]
+    assert desk.deadline("next_response") == "11:30"
+
+
 def test_an_older_goal_that_arrives_late_breaches_as_it_should_have() -> None:
     desk = Desk(agreement(_BY_PRIORITY))
     desk.ticket("09:00", status="open")

@@ -201,12 +201,19 @@ def comments(event: Normalized, ticket: Ticket, at: int, decided_us: int) -> lis
         if any(c.author_role == "agent" for c in former):
             entries = [Entry(at - 1, decided_us - (at - 1) * 1_000_000, Origin.ANSWERED, event.ticket_version)]
     settled = ticket.base.through if ticket.base is not None else 0
-    known: Counter[tuple[int, Origin]] = Counter((entry.at, entry.origin) for entry in ticket.history)
+    known: Counter[tuple[int, Origin]] = Counter((_dated(entry), entry.origin) for entry in ticket.history)
     for comment in public:
         origin = Origin.ANSWERED if comment.author_role == "agent" else Origin.ASKED
-        said = min(max(microseconds(comment.at) // 1_000_000, ticket.created), at)
-        if known[said, origin] > 0:
-            known[said, origin] -= 1
+        dated = max(microseconds(comment.at) // 1_000_000, ticket.created)
+        said = min(dated, decided_us // 1_000_000)
+        if known[dated, origin] > 0:
+            known[dated, origin] -= 1
         elif said >= settled:
-            entries.append(Entry(said, decided_us - said * 1_000_000, origin, event.ticket_version))
+            ahead = [dated] if dated > said else []
+            entries.append(Entry(said, decided_us - said * 1_000_000, origin, event.ticket_version, ahead))
     return entries
+
+
+def _dated(entry: Entry) -> int:
+    """When the comment of an entry is, by its own word."""
+    return entry.delta[0] if entry.delta and entry.origin in (Origin.ASKED, Origin.ANSWERED) else entry.at
