@@ -149,7 +149,10 @@ def verify(rows: Sequence[Recorded]) -> Verdict:
                 if clock_name in clocks:
                     verdict.count(name, clock_name, _beside(clocks[clock_name], events))
                 elif events:
-                    verdict.count(name, clock_name, ["said, but does not follow from the history"])
+                    # Late news may leave nothing of a clock; then it was cancelled.
+                    stands = _phase_said(events) is not Phase.CANCEL
+                    faults = ["said, but does not follow from the history"] if stands else []
+                    verdict.count(name, clock_name, faults)
     for name in said:
         verdict.count(name, "all clocks", ["said of a ticket that was never recorded"])
     return verdict
@@ -173,28 +176,46 @@ _PHASES = {"met": Phase.STOP, "cancelled": Phase.CANCEL, "paused": Phase.PAUSE}
 def _beside(clock: Clock, told: list[ClockEvent]) -> list[str]:
     if not told:
         return ["follows from the history, but was never said"]
-    last = told[-1]
+    # Of what a correction found missing the pauses and the deadline are those of then.
+    last = next((event for event in reversed(told) if event.occurrence not in ("warned", "breached")), told[-1])
     assert last.inputs is not None
+    unsaid = {event.revises for event in told}
     faults = []
-    moves = [event.occurrence for event in told if event.occurrence not in ("warned", "breached", "revised")]
-    phase = _PHASES.get(moves[-1], Phase.RUN) if moves else Phase.RUN
+    phase = _phase_said(told)
     if phase is not clock.phase:
         faults.append(f"said {phase.name}, follows {clock.phase.name}")
+    elif phase is Phase.CANCEL:
+        return []  # what it waits through meanwhile is kept in case it runs again, and not said
     pauses = [(_second(begin), _second(until) if until else None) for begin, until in last.inputs.pauses]
     follows: list[tuple[int, int | None]] = list(clock.closed_pauses)
     if len(clock.pauses) % 2:
         follows.append((clock.pauses[-1], None))
     if pauses != follows:
         faults.append(f"pauses said {pauses}, follow {follows}")
-    if (last.inputs.goal_seconds, _second(last.inputs.started_at)) != (clock.goal, clock.started):
+    if not _is_of(clock, last):
         faults.append(f"goal said {last.inputs.goal_seconds} s, follows {clock.goal} s, or another start")
     if clock.phase is Phase.RUN and last.deadline is not None and _second(last.deadline) != clock.deadline:
         faults.append(f"deadline said {last.deadline}, follows {clock.deadline}")
-    said = any(event.occurrence == "breached" for event in told if event.generation == last.generation)
-    so = any(notice.seconds == 0 and notice.generation == clock.generation for notice in clock.said)
-    if said is not so:
-        faults.append("a breach follows, but was not said" if so else "a breach was said, but does not follow")
+    breaches = [event for event in told if event.occurrence == "breached" and ce_id(event) not in unsaid]
+    if any(notice.seconds == 0 and notice.generation == clock.generation for notice in clock.said):
+        # A correction begins a generation, and does not say anew what stays true.
+        if not any(_is_of(clock, event) for event in breaches):
+            faults.append("a breach follows, but was not said")
+    elif any(event.generation == last.generation for event in breaches):
+        faults.append("a breach was said, but does not follow")
     return faults
+
+
+def _phase_said(told: Sequence[ClockEvent]) -> Phase:
+    """What the clock does, by the last that was said of it."""
+    moves = [event.occurrence for event in told if event.occurrence not in ("warned", "breached", "revised")]
+    return _PHASES.get(moves[-1], Phase.RUN) if moves else Phase.RUN
+
+
+def _is_of(clock: Clock, event: ClockEvent) -> bool:
+    """Whether it is said of the same goal from the same start."""
+    inputs = event.inputs
+    return inputs is not None and (inputs.goal_seconds, _second(inputs.started_at)) == (clock.goal, clock.started)
 
 
 def _second(at: datetime) -> int:
