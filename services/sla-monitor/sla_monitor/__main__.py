@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     preview.add_argument("name", metavar="NAME", help="of a calendar of the agreement")
     preview.add_argument("--agreement", type=Path, required=True, metavar="FILE")
     preview.add_argument("--days", type=_preview_days, default=14, metavar="N", help="1 to 3660; by default 14")
-    preview.add_argument("--from", dest="first", type=date.fromisoformat, metavar="YYYY-MM-DD", help="by default today")
+    preview.add_argument("--from", dest="first", type=_date, metavar="YYYY-MM-DD", help="by default today")
     preview.set_defaults(run=_preview)
 
     for name, run, what in (
@@ -74,12 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     explanation = commands.add_parser("explain", help="show a ticket's clocks as one would check them by hand")
     explanation.add_argument("ticket", metavar="TICKET", help="<source>:<instance>:<external id>")
     _recorded(explanation)
-    explanation.add_argument("--at", type=parse_instant, metavar="INSTANT", help="by default its last event")
+    explanation.add_argument("--at", type=_instant, metavar="INSTANT", help="by default its last event")
     explanation.add_argument("--json", action="store_true")
     explanation.set_defaults(run=_explain)
     digest = commands.add_parser("digest", help="take warnings and breaches that fell due together as one")
     _recorded(digest)
-    digest.add_argument("--since", type=parse_instant, metavar="INSTANT", help="due from then on; by default all")
+    digest.add_argument("--since", type=_instant, metavar="INSTANT", help="due from then on; by default all")
     digest.add_argument(
         "--together", type=_minutes, default=1.0, metavar="MINUTES", help="by default 1; 0: one instant"
     )
@@ -96,6 +96,20 @@ def _preview_days(text: str) -> int:
     if not 1 <= days <= 3660:
         raise argparse.ArgumentTypeError("show 1 to 3660 days")
     return days
+
+
+def _instant(text: str) -> datetime:
+    try:
+        return parse_instant(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date; write it as 2026-03-24") from None
 
 
 def _minutes(text: str) -> float:

@@ -125,3 +125,20 @@ def test_a_preview_that_cannot_be_shown_says_why(
 ) -> None:
     assert main(["calendar", "preview", *arguments]) == 2
     assert problem in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["explain", "a:b:1", "--out", ".", "--at", "2026-03-02T10:00"], "has no offset; write it as 2026-03-02T09:00"),
+        (["digest", "--out", ".", "--since", "2026-03-02T10:00"], "has no offset; write it as 2026-03-02T09:00"),
+        (["calendar", "preview", "office", "--agreement", "a.yaml", "--from", "24.3."], "'24.3.' is not a date; write"),
+    ],
+)
+def test_an_instant_or_a_date_that_is_none_says_how_to_write_one(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], problem: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert problem in capsys.readouterr().err
