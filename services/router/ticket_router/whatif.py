@@ -55,8 +55,8 @@ class Always:
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One decision of a run. waits: the queue was full. cost: by the price list, in its currency. at_risk: of a first decision: before
-    the deadline of resolution its queue is open for less than an hour."""
+    """One decision of a run. waits: the queue was full. cost: by the price list, in its currency (None: inside). at_risk:
+    of a first decision: before the deadline of resolution its queue is open for less than an hour."""
 
     ticket: str
     at: dt.datetime
@@ -398,9 +398,10 @@ class Moved(msgspec.Struct, frozen=True):
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """A run in numbers. Counts of first decisions, but for what says otherwise; cost of every reservation at a partner,
-    in its currency; in all by currency, and as one sum only where there is one. hours: local hour of day -> queue -> tickets; likewise by tier and by partner (the
-    company's own queues are `inside`). overflow: decisions that passed an overflowing queue, of them `hours_overflow`
-    by local hour of day. peaks: queue -> highest load, capacity, and since when (UTC) it was that high."""
+    in the partner's currency of `currencies`, and as one sum (`cost`) only where there are not several. hours: local
+    hour of day -> queue -> tickets; likewise by tier and by partner (the company's own queues are `inside`). overflow:
+    decisions that passed an overflowing queue, of them `hours_overflow` by local hour of day. peaks: queue -> highest
+    load, capacity, and since when (UTC) it was that high."""
 
     tickets: int
     by_queue: dict[str, int]

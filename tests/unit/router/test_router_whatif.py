@@ -199,7 +199,7 @@ def test_moves_between_queues_tiers_and_partners_hour_by_hour() -> None:
 
 
 def test_what_is_paid_in_two_currencies_is_not_added_up() -> None:
-    """By day a partner that is paid in dollars has what overflows, by night one that is paid in euros; before, pounds."""
+    """By day a partner paid in dollars has what overflows, by night one paid in euros; before, in pounds."""
     second = {**content()["partners"]["nightwatch"], "calendar": "always", "languages": None, "currency": "USD"}
     both_partners = merge(
         WITH,
@@ -263,6 +263,7 @@ def test_a_page_needs_nothing_but_a_browser_and_shows_hostile_names_as_text() ->
     assert "&lt;script&gt;alert(1)" in shown
     assert not re.findall(r"(?:src|href)=\"(?!#)", shown.replace('xlink:href="#', "")), "nothing is fetched"
     assert shown.count("<svg") == 6
+    assert len(re.findall(r'<div class="wide"><svg', shown)) == 6, "a chart scrolls where the screen is narrow"
     calm = [("a", current, numbers(current, **WITHOUT))] * 2
     assert page("Calm", calm, [], BERLIN, AT_ONCE).count("<svg") == 4, "no chart of what never happened"
 
@@ -288,7 +289,12 @@ def test_the_week_as_a_page_shows_the_hour_that_is_not_there() -> None:
         ("Australia/Lord_Howe", "2026-04-05", 24),
         ("America/St_Johns", "2026-03-08", 23),
     ],
-    ids=["half an hour", "a quarter", "winter time by half an hour lies upon itself", "summer time of a half-hour zone"],
+    ids=[
+        "half an hour",
+        "a quarter",
+        "winter time by half an hour lies upon itself",
+        "summer time of a half-hour zone",
+    ],
 )
 def test_a_day_of_a_zone_between_whole_hours_is_drawn_from_midnight_to_midnight(
     zone: str, day: str, hours: int
