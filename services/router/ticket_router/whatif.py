@@ -55,7 +55,7 @@ class Always:
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One decision of a run. waits: the queue was full. cost: by the price list, in its currency (None: inside). at_risk:
+    """One decision of a run. waits: the queue was full. cost: by the price list, in its currency. at_risk:
     of a first decision: before the deadline of resolution its queue is open for less than an hour."""
 
     ticket: str
