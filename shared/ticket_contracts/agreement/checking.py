@@ -13,6 +13,7 @@ from ticket_contracts.agreement.calendars import budget, calendar_spec
 from ticket_contracts.agreement.conditions import Condition, weaker
 from ticket_contracts.agreement.model import Agreement, Category, ClassificationRule, Goal, Policy, RoutingRule
 from ticket_contracts.agreement.problems import Finding, Path
+from ticket_contracts.agreement.reaching import Reach
 from ticket_contracts.agreement.routing_checks import (
     candidate_findings,
     circle_findings,
@@ -60,7 +61,7 @@ def _findings(agreement: Agreement) -> Iterator[Finding]:
     yield from _owners(agreement)
     yield from _partners(agreement)
     yield from _queues(agreement, calendars)
-    yield from _routing(agreement)
+    yield from _routing(agreement, calendars)
     yield from _policies(agreement, calendars)
     yield from _transfers(agreement)
 
@@ -331,13 +332,16 @@ def _duty_queue(agreement: Agreement, calendars: dict[str, Calendar]) -> Iterato
         )
 
 
-def _routing(agreement: Agreement) -> Iterator[Finding]:
+def _routing(agreement: Agreement, calendars: Mapping[str, Calendar]) -> Iterator[Finding]:
     routing = agreement.routing
     path: Path = ("routing",)
     yield from _doubles((*path, "rules"), [rule.name for rule in routing.rules], "rule")
+    misspelt = False
     for number, rule in enumerate(routing.rules):
         here = (*path, "rules", number)
-        yield from _condition(agreement, (*here, "when"), rule.when)
+        faults = list(_condition(agreement, (*here, "when"), rule.when))
+        misspelt = misspelt or bool(faults)
+        yield from faults
         for index, name in enumerate(rule.to):
             if name == GROUP and not routing.group_queues:
                 yield Finding(
@@ -357,7 +361,10 @@ def _routing(agreement: Agreement) -> Iterator[Finding]:
             f"{lead} is not internal",
             "name an internal queue: the lead ends the back and forth",
         )
-    yield from _unreachable(agreement, (*path, "rules"), routing.rules)
+    preceded = list(_unreachable(agreement, (*path, "rules"), routing.rules))
+    yield from preceded
+    if not misspelt:
+        yield from _idle(agreement, (*path, "rules"), calendars, {finding.path for finding in preceded})
     yield from candidate_findings(agreement)
     yield from circle_findings(agreement)
     yield from _doubles((*path, "skills"), [rule.name for rule in routing.skills], "rule")
@@ -510,3 +517,30 @@ def _unreachable(agreement: Agreement, path: Path, rules: Sequence[RoutingRule |
                     "put this one first, or remove it",
                 )
                 break
+
+
+def _idle(
+    agreement: Agreement, path: Path, calendars: Mapping[str, Calendar], known: Collection[Path]
+) -> Iterator[Finding]:
+    """Rules that decide of no ticket: of themselves, or since those before them leave nothing. known: said already."""
+    rules = agreement.routing.rules
+    reach = Reach([rule.when for rule in rules], agreement, calendars)
+    for number in range(len(rules)):
+        here = (*path, number)
+        if here in known:
+            continue
+        parts = reach.contradiction(number)
+        if parts:
+            named = " and ".join(f"`{part}`" for part in parts)
+            yield Finding(
+                (*here, "when", parts[0]),
+                f"the rule never holds: {named} {'exclude one another' if len(parts) > 1 else 'is never so'}",
+                "ask for what a ticket and an hour can be, or remove the rule",
+            )
+        elif before := reach.covered_by(number):
+            named = " and ".join(f"`{rules[n].name}`" for n in before)
+            yield Finding(
+                here,
+                f"it is never reached: {named} before it {'leave' if len(before) > 1 else 'leaves'} nothing to it",
+                "put this one first, or remove it",
+            )

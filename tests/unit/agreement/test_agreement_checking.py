@@ -53,6 +53,22 @@ def first_rule(name: str, **when: object) -> Change:
     return lambda c: c["routing"]["rules"].insert(0, {"name": name, "when": when, "to": ["service-desk"]})
 
 
+def first_rules(*conditions: dict[str, Any]) -> Change:
+    """Rules x0, x1, … before all others."""
+
+    def change(content: dict[str, Any]) -> None:
+        added = [{"name": f"x{n}", "when": when, "to": ["service-desk"]} for n, when in enumerate(conditions)]
+        content["routing"]["rules"][:0] = added
+
+    return change
+
+
+ROUND_THE_CLOCK = {
+    "zone": "UTC",
+    "hours": {day: [["00:00", "24:00"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")},
+}
+
+
 @pytest.mark.parametrize(
     ("change", "path", "what"),
     [
@@ -120,6 +136,25 @@ def first_rule(name: str, **when: object) -> Change:
         (first_rule("x", kind=[]), "routing.rules[0].when.kind", "never holds"),
         (first_rule("x", open=["office"], closed=["office"]), "routing.rules[0].when.open", "both open and closed"),
         (first_rule("x", flags_any=["a"], flags_none=["a"]), "routing.rules[0].when.flags_any", "it forbids"),
+        (first_rules({"vip": True}, {"vip": False}), "routing.rules[2]", "`x0` and `x1` before it leave nothing"),
+        (first_rules({"open": ["office"]}, {"priority": ["P1"]}, {"closed": ["office"]}), "routing.rules[3]",
+         "`x0` and `x2` before it leave nothing"),
+        (first_rules({"flags_any": ["a"], "vip": True}, {"flags_none": ["a"], "vip": True}, {"vip": True}),
+         "routing.rules[2]", "`x0` and `x1` before it leave nothing"),
+        (first_rules({"priority": ["P1", "P2"]}, {"priority": ["P3", "P4", "P5"]}), "routing.rules[2]", "nothing"),
+        (first_rules({"open": ["office"]}, {"closing": {"calendar": "office", "within_minutes": 5}}),
+         "routing.rules[1]", "never reached"),
+        (first_rules({"age_at_least_minutes": 60}, {"age_at_least_minutes": 30, "open": ["office"]},
+                     {"age_at_least_minutes": 30, "closed": ["office"]}, {"age_at_least_minutes": 45}),
+         "routing.rules[3]", "`x1` and `x2` before it"),
+        (first_rule("x", tier=[0, 1, 2, 3]), "routing.rules[1]", "`x` before it leaves nothing"),
+        (first_rule("x", closed=["office"], closing={"calendar": "office", "within_minutes": 5}),
+         "routing.rules[0].when.closed", "`closed` and `closing` exclude one another"),
+        (first_rule("x", status=["closed"]), "routing.rules[0].when.status", "`status` is never so"),
+        (lambda c: (put("calendars", "round", value=ROUND_THE_CLOCK)(c), first_rule("x", closed=["round"])(c)),
+         "routing.rules[0].when.closed", "`closed` is never so"),
+        (lambda c: (put("calendars", "round", value=ROUND_THE_CLOCK)(c), first_rule("x", open=["round"])(c)),
+         "routing.rules[1]", "`x` before it leaves nothing"),
         (first_rule("x", closing={"calendar": "noon", "within_minutes": 5}),
          "routing.rules[0].when.closing.calendar", "no"),
         (put("parties", value=[{"name": "H", "side": "partner", "partner": "helpline"}]), "parties", "company's side"),
@@ -187,6 +222,28 @@ def test_it_is_refused_and_the_place_is_named(content: dict[str, Any], change: C
 
 def test_the_unchanged_document_has_nothing_to_mend(content: dict[str, Any]) -> None:
     assert check(Agreement.model_validate(content)) == []
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        ({"vip": True}, {"vip": False, "open": ["office"]}),
+        ({"open": ["office"]}, {"closed": ["network"]}),
+        ({"flags_any": ["a"]}, {"flags_none": ["a", "b"]}, {"flags_any": ["b"], "vip": True}),
+        ({"customer": ["acme"]}, {"customer": ["zeta"]}),
+        ({"closing": {"calendar": "office", "within_minutes": 5}}, {"closed": ["office"]}),
+        ({"category": ["accounts", "network", "hardware", "software"]}, {"kind": ["incident", "question"]}),
+        ({"cause": ["escalation"], "queue": ["network"]}, {"cause": ["first"]}),
+    ],
+)
+def test_what_leaves_something_to_the_rules_after_it_is_no_fault(
+    content: dict[str, Any], conditions: tuple[dict[str, Any], ...]
+) -> None:
+    changed = copy.deepcopy(content)
+    first_rules(*conditions)(changed)
+    changed["routing"]["rules"] = [*changed["routing"]["rules"][: len(conditions)], {"name": "rest", "to": ["duty"]}]
+    changed["routing"]["group_queues"] = {}
+    assert check(Agreement.model_validate(changed)) == []
 
 
 @pytest.mark.parametrize(
