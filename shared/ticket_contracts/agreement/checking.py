@@ -11,12 +11,21 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from business_calendar import Calendar, CalendarError, compile_calendar
 from ticket_contracts.agreement.calendars import budget, calendar_spec
 from ticket_contracts.agreement.conditions import Condition, weaker
-from ticket_contracts.agreement.model import Agreement, Category, ClassificationRule, Goal, Policy, RoutingRule
+from ticket_contracts.agreement.model import (
+    Agreement,
+    Category,
+    ClassificationRule,
+    Goal,
+    Policy,
+    RoutingRule,
+    WorkingTime,
+)
 from ticket_contracts.agreement.problems import Finding, Path
 from ticket_contracts.agreement.reaching import Reach
 from ticket_contracts.agreement.routing_checks import (
     candidate_findings,
     circle_findings,
+    flag_findings,
     overflow_findings,
     residency_findings,
     room_findings,
@@ -88,6 +97,7 @@ def _compiled(agreement: Agreement) -> tuple[dict[str, Calendar], list[Finding]]
             found.append(
                 Finding((*path, "hours"), "this calendar never opens", 'write windows, as mon: [["09:00", "17:00"]]')
             )
+        found += _overlaps(path, hours)
         try:
             compiled[name] = compile_calendar(calendar_spec(name, hours))
         except CalendarError as error:
@@ -95,6 +105,22 @@ def _compiled(agreement: Agreement) -> tuple[dict[str, Calendar], list[Finding]]
             what, _, remedy = said.partition("; ")
             found.append(Finding(path, what, remedy or "mend this calendar"))
     return compiled, found
+
+
+def _overlaps(path: Path, hours: WorkingTime) -> Iterator[Finding]:
+    """Windows of one day that share time: they would be one, which is not what somebody wrote."""
+    days: list[tuple[Path, list[tuple[str, str]]]] = [((*path, "hours", day), w) for day, w in hours.hours.items()]
+    days += [((*path, "special", day), windows) for day, windows in hours.special.items()]
+    for where, windows in days:
+        spans = [(begin, end if end > begin else f"next {end}") for begin, end in windows]
+        for number, (begin, end) in enumerate(spans):
+            for other, (opens, closes) in enumerate(spans[:number]):
+                if begin < closes and opens < end:
+                    yield Finding(
+                        (*where, number),
+                        f"{'–'.join(windows[number])} overlaps {'–'.join(windows[other])}",
+                        "write hours of one day that follow one another, or one window for both",
+                    )
 
 
 def _parties(agreement: Agreement) -> Iterator[Finding]:
@@ -267,7 +293,22 @@ def _partners(agreement: Agreement) -> Iterator[Finding]:
                 )
         for number, category in enumerate(partner.categories or ()):
             yield from _category(agreement, (*path, "categories", number), category)
-        for tier in partner.price_per_ticket:
+        for part in ("categories", "customers", "languages"):
+            if getattr(partner, part) == []:
+                yield Finding(
+                    (*path, part),
+                    "an empty list allows no ticket",
+                    "name at least one, or remove the key to allow all",
+                )
+        priced = partner.price_per_ticket
+        for queue in agreement.queues.values():
+            if queue.partner == name and priced and queue.tier not in priced:
+                yield Finding(
+                    (*path, "price_per_ticket"),
+                    f"{queue.title} is of tier {queue.tier}, which has no price",
+                    f"add `{queue.tier}:` with the price of a ticket, 0 if there is none",
+                )
+        for tier in priced:
             if not 0 <= tier <= 3:
                 yield Finding((*path, "price_per_ticket"), f"there is no tier {tier}", "price tiers 0 to 3")
 
@@ -367,6 +408,7 @@ def _routing(agreement: Agreement, calendars: Mapping[str, Calendar]) -> Iterato
         yield from _idle(agreement, (*path, "rules"), calendars, {finding.path for finding in preceded})
     yield from candidate_findings(agreement)
     yield from circle_findings(agreement)
+    yield from flag_findings(agreement)
     yield from _doubles((*path, "skills"), [rule.name for rule in routing.skills], "rule")
     for number, rule_of_skill in enumerate(routing.skills):
         yield from _condition(agreement, (*path, "skills", number, "when"), rule_of_skill.when)
@@ -474,6 +516,12 @@ def _condition(agreement: Agreement, path: Path, when: Condition) -> Iterator[Fi
         if isinstance(values, list) and not values:
             yield Finding(
                 (*path, field), "an empty list never holds", "name at least one, or remove the key to mean any"
+            )
+    for field in ("age_at_least_minutes", "transfers_at_least"):
+        least = getattr(when, field)
+        if least is not None and least <= 0:
+            yield Finding(
+                (*path, field), f"{least} holds for every ticket", "write 1 or more, or remove the key to mean any"
             )
     for field in ("kind", "channel", "status", "priority", "cause"):
         yield from _words((*path, field), field, getattr(when, field) or ())

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from ticket_contracts.agreement import Agreement, Condition
 from ticket_contracts.agreement.calendars import compile_calendars
@@ -103,6 +104,24 @@ ROUND_THE_CLOCK = {
          "the hour"),
         (lambda c: (put("residency", value=[{"name": "x", "regions": ["europe"]}])(c),
                     put("partners", "campo", "regions", value=["euorpe"])(c)), "partners.campo.regions[0]", "no rule"),
+        (put("queues", "network", "pauses", value=[{"begin": "2026-03-02T10:00:00Z",
+         "until": "9999-12-31T23:59:59-05:00"}]), "queues.network.pauses[0].until", "beyond the year 9999"),
+        (put("partners", "campo", "never_flags", value=["secuirty"]), "partners.campo.never_flags[0]", "nothing sets"),
+        (put("routing", "rules", 0, "when", "flags_any", value=["securty"]),
+         "routing.rules[0].when.flags_any[0]", "nothing sets"),
+        (first_rule("x", age_at_least_minutes=0), "routing.rules[0].when.age_at_least_minutes", "every ticket"),
+        (first_rule("x", transfers_at_least=-1), "routing.rules[0].when.transfers_at_least", "every ticket"),
+        (put("partners", "campo", "categories", value=[]), "partners.campo.categories", "allows no ticket"),
+        (put("partners", "campo", "customers", value=[]), "partners.campo.customers", "allows no ticket"),
+        (put("partners", "campo", "languages", value=[]), "partners.campo.languages", "allows no ticket"),
+        (put("partners", "campo", "price_per_ticket", value={1: 5.0}), "partners.campo.price_per_ticket",
+         "Campo on site is of tier 2"),
+        (put("calendars", "office", "hours", "tue", value=[["08:00", "12:00"], ["11:00", "18:00"]]),
+         "calendars.office.hours.tue[1]", "11:00–18:00 overlaps 08:00–12:00"),
+        (put("calendars", "office", "special", value={"12-24": [["22:00", "02:00"], ["20:00", "23:00"]]}),
+         "calendars.office.special.12-24[1]", "overlaps"),
+        (lambda c: c["routing"]["rules"].insert(0, {"name": "x", "when": {"group": ["Nobody"]}, "to": ["group"]}),
+         "routing.rules[0].to[0]", "none of the groups Nobody"),
         (put("routing", "rules", 0, "to", value=["security", "security"]), "routing.rules[0].to[1]", "stands twice"),
         (put("routing", "rules", 0, "to", value=["campo-on-site"]), "routing.rules[0].to[0]", "keeps security inside"),
         (put("routing", "rules", 3, "to", value=["campo-on-site"]), "routing.rules[3].to[0]", "is about hardware"),
@@ -224,6 +243,42 @@ def test_the_unchanged_document_has_nothing_to_mend(content: dict[str, Any]) -> 
     assert check(Agreement.model_validate(content)) == []
 
 
+def _regions_of_two_partners(content: dict[str, Any]) -> None:
+    put("residency", value=[{"name": "x", "when": {"customer": ["acme"]}, "regions": ["us-east"]}])(content)
+    put("partners", "campo", "regions", value=["us-east"])(content)
+    put("partners", "helpline", "regions", value=["us-west"])(content)
+
+
+def _skills_of_two_queues(content: dict[str, Any]) -> None:
+    put("routing", "skills", value=[{"name": "x", "when": {"customer": ["acme"]}, "skills": ["sap-fi", "level-1"]}])(
+        content
+    )
+    put("queues", "network", "skills", value=["sap-fi", "level-1"])(content)
+    put("queues", "platform", "skills", value=["sap-co", "level-2"])(content)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _regions_of_two_partners,
+        _skills_of_two_queues,
+        first_rule("x", flags_any=["from-a-source"]),
+        first_rule("x", flags_any=["security-2"]),
+        put("calendars", "office", "hours", "tue", value=[["08:00", "12:00"], ["12:00", "18:00"], ["22:00", "06:00"]]),
+        put("queues", "network", "pauses", value=[{"begin": "2026-03-02T10:00:00Z", "until": "9999-12-31T23:59:59Z"}]),
+        put("partners", "campo", "price_per_ticket", value={}),
+    ],
+    ids=["two regions", "two skills", "a source's flag", "a numbered flag", "hours one after the other", "for ever",
+         "no price list"],
+)  # fmt: skip
+def test_two_names_that_look_alike_are_two_names_and_what_is_odd_may_be_meant(
+    content: dict[str, Any], change: Change
+) -> None:
+    changed = copy.deepcopy(content)
+    change(changed)
+    assert check(Agreement.model_validate(changed)) == []
+
+
 @pytest.mark.parametrize(
     "conditions",
     [
@@ -284,3 +339,18 @@ def test_calendars_are_compiled_by_name_with_holidays_of_both_kinds(content: dic
     assert set(calendars) == {"office", "network", "helpline", "campo"}
     assert all(calendar.is_open(monday_nine) for calendar in calendars.values())
     assert not any(calendar.is_open(good_friday) for calendar in calendars.values())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        first_rule("x", closing={"calendar": "office", "within_minutes": 10**8}),
+        put("partners", "campo", "price_per_ticket", value={2: -1.0}),
+    ],
+    ids=["a closing beyond all calendars", "a price below nothing"],
+)
+def test_figures_that_nothing_can_be_reckoned_with_have_not_the_form(content: dict[str, Any], change: Change) -> None:
+    changed = copy.deepcopy(content)
+    change(changed)
+    with pytest.raises(ValidationError):
+        Agreement.model_validate(changed)
