@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,7 +13,9 @@ import msgspec
 import pytest
 
 from ticket_contracts.agreement.coverage import coverage
+from ticket_contracts.tickets import TicketNormalized
 from ticket_contracts.transfers import TransferAccepted, TransferOffered
+from ticket_router.__main__ import main
 from ticket_router.adapters.page import _by_day, coverage_page, page, table
 from ticket_router.domain.coverage import picture
 from ticket_router.pace import Pace
@@ -430,3 +433,32 @@ def test_the_page_says_how_load_is_simulated() -> None:
         (Pace([], [offered(MONDAY, "t")], [accepted(MONDAY, "t")]), "by their transfers"),
     ):
         assert said in page("Page", found, moved(*runs), BERLIN, pace)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([], "holds no tickets"),
+        (["{}", "no json"], "tickets.normalized.jsonl:2 is no record"),
+        ([{"title": 5}], "tickets.normalized holds a relaydesk.ticket.normalized"),
+        ([{}], "leads to no decision: it holds no ticket together with its classification"),
+    ],
+    ids=["nothing", "a line that is none", "an event that is none", "tickets without classifications"],
+)
+def test_a_history_of_which_nothing_can_be_made_is_said_with_its_place(
+    lines: list[Any], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    event = msgspec.to_builtins(normalized())
+    written = [
+        line
+        if isinstance(line, str)
+        else msgspec.json.encode(
+            {"key": TICKET, "n": n, "ce_type": TicketNormalized.TYPE, "data": {**event, **line}}
+        ).decode()
+        for n, line in enumerate(lines)
+    ]
+    (tmp_path / "tickets.normalized.jsonl").write_text("".join(f"{line}\n" for line in written))
+    examples = Path(__file__).parents[3] / "deploy" / "agreements" / "examples"
+    command = ["whatif", "--agreement", str(examples / "internal.yaml"), "--against", str(examples / "co-managed.yaml")]
+    assert main([*command, "--history", str(tmp_path), "--page", str(tmp_path / "page.html")]) == 2
+    assert said in capsys.readouterr().err
