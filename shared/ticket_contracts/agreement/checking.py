@@ -44,6 +44,10 @@ INTERNAL = "internal"
 
 _PARTS = frozenset(ContextPackage.__struct_fields__) | {f"view.{name}" for name in TicketView.__struct_fields__}
 _LONG = 10**12
+_LONGEST_CLOSING = 525_600
+"""Minutes ahead: calendars are compiled for so long only."""
+_LONGEST_KEPT = 36_500
+"""Days: far less than would lead beyond the year 9999."""
 _FAR_AHEAD = 4_102_444_800  # 2100: a calendar that still gives the goal then gives it to every ticket before
 _PRIORITIES = ("P1", "P2", "P3", "P4", "P5")
 _WORDS: dict[str, Sequence[str]] = {
@@ -308,7 +312,9 @@ def _partners(agreement: Agreement) -> Iterator[Finding]:
                     f"{queue.title} is of tier {queue.tier}, which has no price",
                     f"add `{queue.tier}:` with the price of a ticket, 0 if there is none",
                 )
-        for tier in priced:
+        for tier, price in priced.items():
+            if price < 0:
+                yield Finding((*path, "price_per_ticket", str(tier)), f"{price:g} is no price", "write 0 or more")
             if not 0 <= tier <= 3:
                 yield Finding((*path, "price_per_ticket"), f"there is no tier {tier}", "price tiers 0 to 3")
 
@@ -390,6 +396,13 @@ def _routing(agreement: Agreement, calendars: Mapping[str, Calendar]) -> Iterato
                 )
             elif name != GROUP and name not in agreement.queues:
                 yield _unknown((*here, "to", index), "queue", name, agreement.queues, "queues")
+    # Not in the form, by which versions that are published already are read.
+    if routing.ping_pong_after < 1:
+        yield Finding((*path, "ping_pong_after"), f"{routing.ping_pong_after} is out of range", "write 1 or more")
+    if routing.ended_kept_days > _LONGEST_KEPT:
+        yield Finding(
+            (*path, "ended_kept_days"), f"{routing.ended_kept_days} is out of range", f"write at most {_LONGEST_KEPT}"
+        )
     for group, name in routing.group_queues.items():
         if name not in agreement.queues:
             yield _unknown((*path, "group_queues", group), "queue", name, agreement.queues, "queues")
@@ -543,6 +556,12 @@ def _condition(agreement: Agreement, path: Path, when: Condition) -> Iterator[Fi
     if when.closing is not None and when.closing.calendar not in agreement.calendars:
         yield _unknown(
             (*path, "closing", "calendar"), "calendar", when.closing.calendar, agreement.calendars, "calendars"
+        )
+    if when.closing is not None and when.closing.within_minutes > _LONGEST_CLOSING:
+        yield Finding(
+            (*path, "closing", "within_minutes"),
+            f"{when.closing.within_minutes} is out of range",
+            f"write at most {_LONGEST_CLOSING}, a year",
         )
     if when.open and set(when.open) <= set(when.closed or ()):
         yield Finding((*path, "open"), "it asks for hours that are both open and closed", "remove `open` or `closed`")

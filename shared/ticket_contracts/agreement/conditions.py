@@ -21,7 +21,7 @@ class Closing(Strict):
     """True when the calendar is open and closes within so many minutes."""
 
     calendar: str
-    within_minutes: int = Field(gt=0, le=525_600)
+    within_minutes: int = Field(gt=0)
 
 
 class Condition(Strict):

@@ -217,7 +217,7 @@ class Partner(Strict):
     languages: list[str] | None = None
     never_flags: list[str] = ["security"]
     regions: list[str] = []
-    price_per_ticket: dict[int, Annotated[float, Field(ge=0)]] = {}
+    price_per_ticket: dict[int, float] = {}
     currency: str = "EUR"
 
     @property
@@ -264,11 +264,11 @@ class Routing(Strict):
     rules: list[RoutingRule] = Field(min_length=1)
     group_queues: dict[str, Identifier] = {}
     duty_queue: Identifier
-    ping_pong_after: int = Field(default=1, gt=0)
+    ping_pong_after: int = 1
     ping_pong_queue: Identifier | None = None
     skills: list[SkillRule] = []
     weights: dict[Priority, Annotated[int, Field(gt=0)]] = {}
-    ended_kept_days: int = Field(default=90, gt=0, le=36_500)
+    ended_kept_days: int = Field(default=90, gt=0)
 
 
 class Threshold(Strict):

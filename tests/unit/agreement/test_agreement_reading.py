@@ -157,7 +157,7 @@ def test_what_is_no_yaml_is_said_with_its_line(
             "routing:\n  ping_pong_after: 0\n",
             "routing.ping_pong_after",
             "out of range",
-            "more than 0",
+            "1 or more",
             id="no round at all",
         ),
         pytest.param(
