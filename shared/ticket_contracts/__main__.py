@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--from",
         dest="begin",
-        type=date.fromisoformat,
+        type=_first_day,
         metavar="DATE",
         help="the first day of the year over which every minute is looked at (default: today)",
     )
@@ -148,6 +148,16 @@ def _parser() -> argparse.ArgumentParser:
             help="of the desk's topics (RELAYDESK_TOPIC_PREFIX)",
         )
     return parser
+
+
+def _first_day(text: str) -> date:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date ({error}); write it as 2026-03-02") from None
+    if not 1901 <= day.year <= 2197:
+        raise argparse.ArgumentTypeError(f"{text} is not in the years 1901 to 2197, for which calendars are known")
+    return day
 
 
 def _instant(text: str) -> datetime:

@@ -225,10 +225,12 @@ def tried(options: argparse.Namespace) -> int:
         offered = list(events(history, topics.TRANSFERS, TransferOffered))
         pace = Pace(tickets, offered, events(history, topics.TRANSFERS, TransferAccepted))
     given = in_order(tickets, judged, asked)
+    whence = options.history if options.history is not None else f"the desk at {options.bootstrap}"
     if not given:
-        whence = options.history if options.history is not None else f"the desk at {options.bootstrap}"
         raise ValueError(f"{whence} holds no tickets; name a feed file, or a directory of `make replay FEED=… OUT=DIR`")
     runs = [("current", simulate(against, given, pace)), ("candidate", simulate(Always(candidate), given, pace))]
+    if not all(run.steps for _, run in runs):
+        raise ValueError(f"{whence} leads to no decision: it holds no ticket together with its classification")
     policy = Policies().of(candidate)
     calendar = _calendar(options, policy)
     zone = policy.calendars[calendar].zone if calendar is not None else ZoneInfo("UTC")

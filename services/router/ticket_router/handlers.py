@@ -346,7 +346,13 @@ class RouterWork:
     def fire(self, now: dt.datetime, out: Outputs) -> None:
         self._forget_until(int(now.timestamp()) // _DAY - _LATE_DAYS, out)
         due = self._due
-        while due and due[0][0] <= now:
+        while True:
+            hold = self._next_hold()
+            if hold is not None and hold[0] <= now and not (due and due[0][0] < hold[0]):
+                self._hold_ends(*hold, out)
+                continue
+            if not due or due[0][0] > now:
+                return
             at, ticket = heapq.heappop(due)
             state = self._tickets.get(ticket)
             if state is None or state.look_at != at:
@@ -356,8 +362,10 @@ class RouterWork:
             self._keep(ticket, state, None, self._policy(at), out)
 
     def next_due(self) -> dt.datetime | None:
-        due, forget = self._due, self._next_forgotten()
+        due, forget, hold = self._due, self._next_forgotten(), self._next_hold()
         then = None if forget is None else dt.datetime.fromtimestamp((forget + _LATE_DAYS) * _DAY, dt.UTC)
+        if hold is not None:
+            then = hold[0] if then is None else min(hold[0], then)
         while due:
             at, ticket = due[0]
             state = self._tickets.get(ticket)
@@ -365,6 +373,30 @@ class RouterWork:
                 return at if then is None else min(at, then)
             heapq.heappop(due)
         return then
+
+    def _next_hold(self) -> tuple[dt.datetime, str] | None:
+        """The first end of a hold that kept a queue overflowing, and the queue: its load may be gone long since, and no
+        event of its tickets be left to say so."""
+        ends = []
+        for queue, state in self.loads.overflow.items():
+            if state.on and not state.looked:
+                plan = self._policy(dt.datetime.fromtimestamp(state.since, dt.UTC)).queues.get(queue)
+                if plan is not None and plan.hold:
+                    ends.append((state.since + plan.hold, queue))
+        if not ends:
+            return None
+        second, queue = min(ends)
+        return dt.datetime.fromtimestamp(second, dt.UTC), queue
+
+    def _hold_ends(self, at: dt.datetime, queue: str, out: Outputs) -> None:
+        policy = self._policy(at)
+        self._settle(queue, policy, int(at.timestamp()), out)
+        state = self.loads.overflow[queue]
+        if state.on:
+            state = msgspec.structs.replace(state, looked=True)
+            self.loads.set_overflow(queue, state)
+            out.store(_OVERFLOW + queue.encode(), _encode(state))
+        self._fill(policy, at, out)
 
     def _forget_day(self, ticket: str) -> int | None:
         archived = self._ended.get(ticket)

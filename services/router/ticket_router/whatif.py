@@ -55,8 +55,8 @@ class Always:
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One decision of a run. waits: the queue was full. cost: by the price list. at_risk: of a first decision: before
-    the deadline of resolution its queue is open for less than an hour."""
+    """One decision of a run. waits: the queue was full. cost: by the price list, in its currency. at_risk:
+    of a first decision: before the deadline of resolution its queue is open for less than an hour."""
 
     ticket: str
     at: dt.datetime
@@ -71,6 +71,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     overflow: bool
     waits: bool
     cost: float
+    currency: str | None
     at_risk: bool
 
 
@@ -236,7 +237,7 @@ class _Simulation:
         policy: Policy = self._policies.of(self._under.in_force(at))
         plan = policy.queues[queue]
         partner = None if plan.contract is None else plan.contract.name
-        prices = {} if partner is None else policy.agreement.partners[partner].price_per_ticket
+        signed = None if partner is None else policy.agreement.partners[partner]
         self.capacities[queue] = plan.capacity
         if plan.depth is not None:
             self.overflows[queue] = plan.depth.above
@@ -254,7 +255,8 @@ class _Simulation:
                 final=decision.final,
                 overflow=bool(decision.inputs.overflowing),
                 waits=decision.waits,
-                cost=prices.get(plan.tier, 0.0),
+                cost=0.0 if signed is None else signed.price_per_ticket.get(plan.tier, 0.0),
+                currency=None if signed is None else signed.currency,
                 at_risk=decision.purpose == "first" and _at_risk(policy, plan, decision.inputs.facts, at),
             )
         )
@@ -396,9 +398,10 @@ class Moved(msgspec.Struct, frozen=True):
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """A run in numbers. Counts of first decisions, but for what says otherwise; cost of every reservation at a partner,
-    in the price list's currency. hours: local hour of day -> queue -> tickets; likewise by tier and by partner (the
-    company's own queues are `inside`). overflow: decisions that passed an overflowing queue, of them `hours_overflow`
-    by local hour of day. peaks: queue -> highest load, capacity, and since when (UTC) it was that high."""
+    in the partner's currency of `currencies`, and as one sum (`cost`) only where there are not several. hours: local
+    hour of day -> queue -> tickets; likewise by tier and by partner (the company's own queues are `inside`). overflow:
+    decisions that passed an overflowing queue, of them `hours_overflow` by local hour of day. peaks: queue -> highest
+    load, capacity, and since when (UTC) it was that high."""
 
     tickets: int
     by_queue: dict[str, int]
@@ -414,8 +417,10 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     reroutes: int
     drained_back: int
     transfers: int
-    cost: float
+    cost: float | None
+    cost_by_currency: dict[str, float]
     cost_by_partner: dict[str, float]
+    currencies: dict[str, str]
     peaks: dict[str, tuple[int, int | None, dt.datetime]]
     hours: dict[int, dict[str, int]]
     hours_by_tier: dict[int, dict[str, int]]
@@ -434,9 +439,13 @@ def figures(run: Run, policy: Policy, calendar: str | None) -> Figures:
     zone = policy.calendars[calendar].zone if calendar is not None else dt.UTC
     late = sum(hours is not None and not hours.is_open(int(s.at.timestamp())) for s in first)
     costs: dict[str, float] = {}
+    sums: dict[str, float] = {}
+    currencies: dict[str, str] = {}
     for step in run.steps:
-        if step.partner is not None:
+        if step.partner is not None and step.currency is not None:
             costs[step.partner] = costs.get(step.partner, 0.0) + step.cost
+            sums[step.currency] = sums.get(step.currency, 0.0) + step.cost
+            currencies[step.partner] = step.currency
     past = Counter(s.at.astimezone(zone).hour for s in run.steps if s.overflow and not s.waits)
     return Figures(
         tickets=len(first),
@@ -453,8 +462,10 @@ def figures(run: Run, policy: Policy, calendar: str | None) -> Figures:
         reroutes=sum(s.purpose == "reroute" for s in run.steps),
         drained_back=sum(s.rule == DRAINED for s in run.steps),
         transfers=sum(s.purpose == "transfer" for s in run.steps),
-        cost=round(sum(costs.values()), 2),
+        cost=round(sum(sums.values()), 2) if len(sums) <= 1 else None,
+        cost_by_currency={currency: round(cost, 2) for currency, cost in sorted(sums.items())},
         cost_by_partner={partner: round(cost, 2) for partner, cost in sorted(costs.items())},
+        currencies=dict(sorted(currencies.items())),
         peaks={queue: _peak(samples, run.capacities.get(queue)) for queue, samples in sorted(run.loads.items())},
         hours=_by_hour(first, zone, lambda s: s.queue),
         hours_by_tier=_by_hour(first, zone, lambda s: str(s.tier)),

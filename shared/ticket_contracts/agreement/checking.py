@@ -11,11 +11,21 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from business_calendar import Calendar, CalendarError, compile_calendar
 from ticket_contracts.agreement.calendars import budget, calendar_spec
 from ticket_contracts.agreement.conditions import Condition, weaker
-from ticket_contracts.agreement.model import Agreement, Category, ClassificationRule, Goal, Policy, RoutingRule
+from ticket_contracts.agreement.model import (
+    Agreement,
+    Category,
+    ClassificationRule,
+    Goal,
+    Policy,
+    RoutingRule,
+    WorkingTime,
+)
 from ticket_contracts.agreement.problems import Finding, Path
+from ticket_contracts.agreement.reaching import Reach
 from ticket_contracts.agreement.routing_checks import (
     candidate_findings,
     circle_findings,
+    flag_findings,
     overflow_findings,
     residency_findings,
     room_findings,
@@ -34,6 +44,10 @@ INTERNAL = "internal"
 
 _PARTS = frozenset(ContextPackage.__struct_fields__) | {f"view.{name}" for name in TicketView.__struct_fields__}
 _LONG = 10**12
+_LONGEST_CLOSING = 525_600
+"""Minutes ahead: calendars are compiled for so long only."""
+_LONGEST_KEPT = 36_500
+"""Days: far less than would lead beyond the year 9999."""
 _FAR_AHEAD = 4_102_444_800  # 2100: a calendar that still gives the goal then gives it to every ticket before
 _PRIORITIES = ("P1", "P2", "P3", "P4", "P5")
 _WORDS: dict[str, Sequence[str]] = {
@@ -60,7 +74,7 @@ def _findings(agreement: Agreement) -> Iterator[Finding]:
     yield from _owners(agreement)
     yield from _partners(agreement)
     yield from _queues(agreement, calendars)
-    yield from _routing(agreement)
+    yield from _routing(agreement, calendars)
     yield from _policies(agreement, calendars)
     yield from _transfers(agreement)
 
@@ -87,6 +101,7 @@ def _compiled(agreement: Agreement) -> tuple[dict[str, Calendar], list[Finding]]
             found.append(
                 Finding((*path, "hours"), "this calendar never opens", 'write windows, as mon: [["09:00", "17:00"]]')
             )
+        found += _overlaps(path, hours)
         try:
             compiled[name] = compile_calendar(calendar_spec(name, hours))
         except CalendarError as error:
@@ -94,6 +109,22 @@ def _compiled(agreement: Agreement) -> tuple[dict[str, Calendar], list[Finding]]
             what, _, remedy = said.partition("; ")
             found.append(Finding(path, what, remedy or "mend this calendar"))
     return compiled, found
+
+
+def _overlaps(path: Path, hours: WorkingTime) -> Iterator[Finding]:
+    """Windows of one day that share time: they would be one, which is not what somebody wrote."""
+    days: list[tuple[Path, list[tuple[str, str]]]] = [((*path, "hours", day), w) for day, w in hours.hours.items()]
+    days += [((*path, "special", day), windows) for day, windows in hours.special.items()]
+    for where, windows in days:
+        spans = [(begin, end if end > begin else f"next {end}") for begin, end in windows]
+        for number, (begin, end) in enumerate(spans):
+            for other, (opens, closes) in enumerate(spans[:number]):
+                if begin < closes and opens < end:
+                    yield Finding(
+                        (*where, number),
+                        f"{'–'.join(windows[number])} overlaps {'–'.join(windows[other])}",
+                        "write hours of one day that follow one another, or one window for both",
+                    )
 
 
 def _parties(agreement: Agreement) -> Iterator[Finding]:
@@ -266,7 +297,24 @@ def _partners(agreement: Agreement) -> Iterator[Finding]:
                 )
         for number, category in enumerate(partner.categories or ()):
             yield from _category(agreement, (*path, "categories", number), category)
-        for tier in partner.price_per_ticket:
+        for part in ("categories", "customers", "languages"):
+            if getattr(partner, part) == []:
+                yield Finding(
+                    (*path, part),
+                    "an empty list allows no ticket",
+                    "name at least one, or remove the key to allow all",
+                )
+        priced = partner.price_per_ticket
+        for queue in agreement.queues.values():
+            if queue.partner == name and priced and queue.tier not in priced:
+                yield Finding(
+                    (*path, "price_per_ticket"),
+                    f"{queue.title} is of tier {queue.tier}, which has no price",
+                    f"add `{queue.tier}:` with the price of a ticket, 0 if there is none",
+                )
+        for tier, price in priced.items():
+            if price < 0:
+                yield Finding((*path, "price_per_ticket", str(tier)), f"{price:g} is no price", "write 0 or more")
             if not 0 <= tier <= 3:
                 yield Finding((*path, "price_per_ticket"), f"there is no tier {tier}", "price tiers 0 to 3")
 
@@ -331,13 +379,16 @@ def _duty_queue(agreement: Agreement, calendars: dict[str, Calendar]) -> Iterato
         )
 
 
-def _routing(agreement: Agreement) -> Iterator[Finding]:
+def _routing(agreement: Agreement, calendars: Mapping[str, Calendar]) -> Iterator[Finding]:
     routing = agreement.routing
     path: Path = ("routing",)
     yield from _doubles((*path, "rules"), [rule.name for rule in routing.rules], "rule")
+    misspelt = False
     for number, rule in enumerate(routing.rules):
         here = (*path, "rules", number)
-        yield from _condition(agreement, (*here, "when"), rule.when)
+        faults = list(_condition(agreement, (*here, "when"), rule.when))
+        misspelt = misspelt or bool(faults)
+        yield from faults
         for index, name in enumerate(rule.to):
             if name == GROUP and not routing.group_queues:
                 yield Finding(
@@ -345,6 +396,13 @@ def _routing(agreement: Agreement) -> Iterator[Finding]:
                 )
             elif name != GROUP and name not in agreement.queues:
                 yield _unknown((*here, "to", index), "queue", name, agreement.queues, "queues")
+    # Not in the form, by which versions that are published already are read.
+    if routing.ping_pong_after < 1:
+        yield Finding((*path, "ping_pong_after"), f"{routing.ping_pong_after} is out of range", "write 1 or more")
+    if routing.ended_kept_days > _LONGEST_KEPT:
+        yield Finding(
+            (*path, "ended_kept_days"), f"{routing.ended_kept_days} is out of range", f"write at most {_LONGEST_KEPT}"
+        )
     for group, name in routing.group_queues.items():
         if name not in agreement.queues:
             yield _unknown((*path, "group_queues", group), "queue", name, agreement.queues, "queues")
@@ -357,9 +415,13 @@ def _routing(agreement: Agreement) -> Iterator[Finding]:
             f"{lead} is not internal",
             "name an internal queue: the lead ends the back and forth",
         )
-    yield from _unreachable(agreement, (*path, "rules"), routing.rules)
+    preceded = list(_unreachable(agreement, (*path, "rules"), routing.rules))
+    yield from preceded
+    if not misspelt:
+        yield from _idle(agreement, (*path, "rules"), calendars, {finding.path for finding in preceded})
     yield from candidate_findings(agreement)
     yield from circle_findings(agreement)
+    yield from flag_findings(agreement)
     yield from _doubles((*path, "skills"), [rule.name for rule in routing.skills], "rule")
     for number, rule_of_skill in enumerate(routing.skills):
         yield from _condition(agreement, (*path, "skills", number, "when"), rule_of_skill.when)
@@ -468,6 +530,12 @@ def _condition(agreement: Agreement, path: Path, when: Condition) -> Iterator[Fi
             yield Finding(
                 (*path, field), "an empty list never holds", "name at least one, or remove the key to mean any"
             )
+    for field in ("age_at_least_minutes", "transfers_at_least"):
+        least = getattr(when, field)
+        if least is not None and least <= 0:
+            yield Finding(
+                (*path, field), f"{least} holds for every ticket", "write 1 or more, or remove the key to mean any"
+            )
     for field in ("kind", "channel", "status", "priority", "cause"):
         yield from _words((*path, field), field, getattr(when, field) or ())
     for number, category in enumerate(when.category or ()):
@@ -488,6 +556,12 @@ def _condition(agreement: Agreement, path: Path, when: Condition) -> Iterator[Fi
     if when.closing is not None and when.closing.calendar not in agreement.calendars:
         yield _unknown(
             (*path, "closing", "calendar"), "calendar", when.closing.calendar, agreement.calendars, "calendars"
+        )
+    if when.closing is not None and when.closing.within_minutes > _LONGEST_CLOSING:
+        yield Finding(
+            (*path, "closing", "within_minutes"),
+            f"{when.closing.within_minutes} is out of range",
+            f"write at most {_LONGEST_CLOSING}, a year",
         )
     if when.open and set(when.open) <= set(when.closed or ()):
         yield Finding((*path, "open"), "it asks for hours that are both open and closed", "remove `open` or `closed`")
@@ -510,3 +584,30 @@ def _unreachable(agreement: Agreement, path: Path, rules: Sequence[RoutingRule |
                     "put this one first, or remove it",
                 )
                 break
+
+
+def _idle(
+    agreement: Agreement, path: Path, calendars: Mapping[str, Calendar], known: Collection[Path]
+) -> Iterator[Finding]:
+    """Rules that decide of no ticket: of themselves, or since those before them leave nothing. known: said already."""
+    rules = agreement.routing.rules
+    reach = Reach([rule.when for rule in rules], agreement, calendars)
+    for number in range(len(rules)):
+        here = (*path, number)
+        if here in known:
+            continue
+        parts = reach.contradiction(number)
+        if parts:
+            named = " and ".join(f"`{part}`" for part in parts)
+            yield Finding(
+                (*here, "when", parts[0]),
+                f"the rule never holds: {named} {'exclude one another' if len(parts) > 1 else 'is never so'}",
+                "ask for what a ticket and an hour can be, or remove the rule",
+            )
+        elif before := reach.covered_by(number):
+            named = " and ".join(f"`{rules[n].name}`" for n in before)
+            yield Finding(
+                here,
+                f"it is never reached: {named} before it {'leave' if len(before) > 1 else 'leaves'} nothing to it",
+                "put this one first, or remove it",
+            )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
+
+_NO_WORD = 4
+"""Names this short are abbreviations, of which every letter tells."""
 
 Path = tuple[str | int, ...]
 """Where something stands in the document: `("queues", "service-desk", "owner_role")`."""
@@ -48,3 +51,24 @@ def dotted(path: Path) -> str:
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
+
+
+def misspelt(name: str, known: Collection[str]) -> str | None:
+    """The known name of which this is a slip of the pen: a letter too many, one lacking, or two that changed places.
+    `us-east` and `us-west`, `level-1` and `level-2`, `uk` and `us` are two names each."""
+    if name in known or len(name) < _NO_WORD:
+        return None
+    return next((other for other in sorted(known) if _slipped(name, other)), None)
+
+
+def _slipped(one: str, other: str) -> bool:
+    if len(one) == len(other):
+        apart = [n for n, (a, b) in enumerate(zip(one, other, strict=True)) if a != b]
+        if len(apart) != 2 or apart[1] != apart[0] + 1:
+            return False
+        swapped = one[apart[0] : apart[1] + 1]
+        return swapped.isalpha() and swapped[::-1] == other[apart[0] : apart[1] + 1]
+    short, long = sorted((one, other), key=len)
+    return len(long) == len(short) + 1 and any(
+        c.isalpha() and long[:n] + long[n + 1 :] == short for n, c in enumerate(long)
+    )

@@ -339,6 +339,13 @@ def _of_form(error: Any, document: _Document) -> Finding:
             return Finding(
                 path, f"{value!r} is not an instant with its offset", "write it as 2026-03-02T09:00:00+01:00"
             )
+        case "int_parsing" | "int_from_float":
+            return Finding(path, f"{value!r} is no whole number", "write a whole number")
+        case "too_long":
+            most = context["max_length"]
+            return Finding(
+                path, f"this has {context['actual_length']} parts", f"write {most}, and the next as one more"
+            )
         case "too_short":
             return Finding(path, "this is empty", f"write at least {context['min_length']}")
     return Finding(path, str(error["msg"]), "mend this value")

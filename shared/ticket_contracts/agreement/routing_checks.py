@@ -3,13 +3,15 @@ round in a circle or waits for a candidate that can never have it."""
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ticket_contracts.agreement.conditions import ONE_OF, Condition, weaker
 from ticket_contracts.agreement.model import Agreement, Band, Queue, RoutingRule
-from ticket_contracts.agreement.problems import Finding, Path
+from ticket_contracts.agreement.problems import Finding, Path, misspelt
+from ticket_contracts.agreement.special import GROUP
 
 UPWARD = ("escalation", "pre_breach", "breach")
 """Causes for which a ticket climbs: what goes round in a circle by one of them never reaches anybody new."""
@@ -56,6 +58,13 @@ def room_findings(agreement: Agreement) -> Iterator[Finding]:
                     f"write at least {heaviest[1]}, or a smaller weight under `routing.weights`",
                 )
         for number, pause in enumerate(queue.pauses):
+            for part in ("begin", "until"):
+                if not _is_a_date(getattr(pause, part)):
+                    yield Finding(
+                        (*path, "pauses", number, part),
+                        "this instant lies beyond the year 9999, or before the year 1, by UTC",
+                        "write one with `Z`, as 9999-12-31T00:00:00Z, or `enabled: false` in place of the pause",
+                    )
             if pause.until <= pause.begin:
                 yield Finding(
                     (*path, "pauses", number), "the pause ends before it begins", "make `until` the later one"
@@ -67,6 +76,32 @@ def room_findings(agreement: Agreement) -> Iterator[Finding]:
             "the duty queue cannot pause",
             "remove them: the last step is always open",
         )
+
+
+def _is_a_date(instant: dt.datetime) -> bool:
+    try:
+        instant.astimezone(dt.UTC)
+    except OverflowError:
+        return False
+    return True
+
+
+def flag_findings(agreement: Agreement) -> Iterator[Finding]:
+    """Flags that are asked for and were to be one that classification sets: what a source sets nobody lists."""
+    given = {flag for rule in agreement.classification.rules for flag in rule.flags}
+    asked: list[tuple[Path, list[str]]] = [
+        (("partners", name, "never_flags"), partner.never_flags)
+        for name, partner in agreement.partners.items()
+        if "never_flags" in partner.model_fields_set
+    ]
+    for number, rule in enumerate(agreement.routing.rules):
+        path: Path = ("routing", "rules", number, "when")
+        asked += [((*path, part), getattr(rule.when, part) or []) for part in ("flags_any", "flags_none")]
+    for path, flags in asked:
+        for index, flag in enumerate(flags):
+            meant = misspelt(flag, given)
+            if meant is not None:
+                yield Finding((*path, index), f"nothing sets the flag {flag!r}", f"write `{meant}`")
 
 
 def residency_findings(agreement: Agreement) -> Iterator[Finding]:
@@ -91,12 +126,12 @@ def residency_findings(agreement: Agreement) -> Iterator[Finding]:
                 )
     for name, partner in agreement.partners.items():
         for index, region in enumerate(partner.regions):
-            near = difflib.get_close_matches(region, sorted(asked), 1)
-            if near and region not in asked:  # else data simply is not to be seen there
+            meant = misspelt(region, asked)
+            if meant is not None:  # else data simply is not to be seen there
                 yield Finding(
                     ("partners", name, "regions", index),
                     f"no rule of `residency` speaks of {region!r}",
-                    f"write `{near[0]}`",
+                    f"write `{meant}`",
                 )
 
 
@@ -115,9 +150,9 @@ def skill_findings(agreement: Agreement) -> Iterator[Finding]:
     asked = sorted({skill for rule in agreement.routing.skills for skill in rule.skills})
     for path, skills in _skills_of(agreement):
         for index, skill in enumerate(skills):
-            near = difflib.get_close_matches(skill, asked, 1)
-            if near and skill not in asked:  # else nobody asks for it yet, which harms nobody
-                yield Finding((*path, index), f"no rule asks for the skill {skill!r}", f"write `{near[0]}`")
+            meant = misspelt(skill, asked)
+            if meant is not None:  # else nobody asks for it yet, which harms nobody
+                yield Finding((*path, index), f"no rule asks for the skill {skill!r}", f"write `{meant}`")
 
 
 def _skills_of(agreement: Agreement) -> Iterator[tuple[Path, list[str]]]:
@@ -132,6 +167,13 @@ def candidate_findings(agreement: Agreement) -> Iterator[Finding]:
     for number, rule in enumerate(agreement.routing.rules):
         for index, name in enumerate(rule.to):
             path: Path = ("routing", "rules", number, "to", index)
+            groups = agreement.routing.group_queues
+            if name == GROUP and rule.when.group and groups and not groups.keys() & set(rule.when.group):
+                yield Finding(
+                    path,
+                    f"none of the groups {', '.join(rule.when.group)} stands for a queue",
+                    "add them to `routing.group_queues`, or name a queue",
+                )
             if name in rule.to[:index]:
                 yield Finding(path, f"{name} stands twice", "name each candidate once")
             queue = agreement.queues.get(name)

@@ -4,8 +4,7 @@ owner is left at some minute.
 Tickets that differ only in values that no rule and no contract names are answered alike, so one value stands for all of
 these, and a set of tickets is a number: a bit for each value of each attribute. A rule leaves alone those of its
 tickets that every open candidate refuses; that is a handful of such sets. Whether one of them holds a ticket that no
-earlier rule takes is a search for an example, as a SAT solver goes about it: each earlier rule is a clause, "some
-attribute is another".
+earlier rule takes is a search for an example.
 """
 
 from __future__ import annotations
@@ -13,21 +12,20 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, reduce
-from itertools import accumulate, product
+from itertools import product
 from typing import Final
 
 import msgspec
 
 from ticket_contracts.agreement.conditions import Condition, Hours, failed_hour
 from ticket_contracts.agreement.model import Agreement, Priority, Queue
+from ticket_contracts.agreement.regions import OTHERS, Axis, Region, Space, meets
 from ticket_contracts.tickets import Channel, Kind
 
 TIERS: Final = (0, 1, 2, 3)
 PRIORITIES: Final[tuple[str, ...]] = typing.get_args(Priority)
 _OPEN_ENDED: Final = ("customer", "site", "language", "group", "service")
 """Attributes whose values nobody lists: what is named, and one for all others."""
-_OTHERS: Final = ""
-"""The value that stands for all that are not named."""
 _FLAG: Final = "flag "
 _VARIANT: Final = "-…"
 _NEW: Final = {"status": "new", "cause": "first"}
@@ -35,8 +33,6 @@ GROUP: Final = "group"
 """The candidate of a rule that stands for the queue of the source's group."""
 _TRIAGED: Final = "abstained"
 """Flags tickets that people triage; those asked about are classified."""
-_MOST_STEPS: Final = 500
-"""Of one search; what it has not found by then cannot be ruled out, and is told."""
 
 
 class Trait(msgspec.Struct, frozen=True):
@@ -66,34 +62,6 @@ class Exposed(msgspec.Struct, frozen=True):
     example: dict[str, str] | None
 
 
-class _Axis:
-    """One attribute: its values as bits of a number in which those of all attributes have their place."""
-
-    __slots__ = ("bits", "full", "name", "others", "values")
-
-    def __init__(self, name: str, values: Sequence[str], place: int) -> None:
-        self.name = name
-        self.values = tuple(values)
-        self.bits = {value: 1 << place + number for number, value in enumerate(values)}
-        self.full = sum(self.bits.values())
-        self.others = self.bits.get(_OTHERS, 0)
-
-    def mask(self, wanted: Iterable[object]) -> int:
-        mask = 0
-        for value in wanted:
-            mask |= self.bits.get(str(value), 0)
-        return mask
-
-    def named(self, mask: int) -> tuple[str, ...]:
-        return tuple(value for value, bit in self.bits.items() if mask & bit)
-
-
-_Region = int
-"""A set of tickets: the values that they have of each attribute, all combinations of them."""
-_Clause = tuple[tuple[int, int], ...]
-"""A set that a ticket must not be in, as (values within, values outside) of each attribute that sets it apart."""
-
-
 class SpecialTickets:
     """What an agreement makes of new tickets that are not plain. language: that of a plain one."""
 
@@ -101,31 +69,23 @@ class SpecialTickets:
         self._agreement = agreement
         self._calendars = calendars
         self._plain = {"kind": "incident", "channel": "portal", "source": agreement.sources[0], "language": language}
-        self._axes = {axis.name: axis for axis in _axes(agreement)}
-        self._parts = [axis.full for axis in self._axes.values()]
-        self._all: _Region = sum(self._parts)
+        self._space = Space(_values(agreement))
+        self._axes = self._space.axes
         routing = agreement.routing
         self._rules = [self._asks(rule.when) for rule in routing.rules]
         self._skills = [self._asks(rule.when) for rule in routing.skills]
         self._kept = {name: self._kept_inside(name) for name in agreement.partners}
         self._had = {name: _skills(queue) for name, queue in agreement.queues.items()}
-        self._clauses = [[self._clause(region) for region in regions] for regions in self._rules]
-        self._searched: dict[tuple[int, _Region], _Searched] = {}
+        self._clauses = [[self._space.clause(region) for region in regions] for regions in self._rules]
+        self._searched: dict[tuple[int, Region], _Searched] = {}
 
     # -- what is asked, as sets of tickets
 
-    def _with(self, axis: _Axis, mask: int, region: _Region | None = None) -> _Region:
-        """Of the region (or of all) the tickets with these values."""
-        return (self._all if region is None else region) & (~axis.full | mask)
-
-    def _flag(self, name: str, is_set: bool, region: _Region | None = None) -> _Region:
+    def _flag(self, name: str, is_set: bool, region: Region | None = None) -> Region:
         axis = self._axes[_FLAG + name]
-        return self._with(axis, axis.bits["yes" if is_set else "no"], region)
+        return self._space.having(axis, axis.bits["yes" if is_set else "no"], region)
 
-    def _holds_some(self, region: _Region) -> bool:
-        return all(region & part for part in self._parts)
-
-    def _asks(self, when: Condition) -> list[_Region]:
+    def _asks(self, when: Condition) -> list[Region]:
         """The new tickets of which a condition holds at some hour."""
         if when.queue is not None or when.age_at_least_minutes or when.transfers_at_least:
             return []
@@ -133,28 +93,28 @@ class SpecialTickets:
             wanted = getattr(when, field)
             if wanted is not None and value not in wanted:
                 return []
-        region = self._all
+        region = self._space.all
         for field in ("kind", "channel", "priority", "tier", "source", *_OPEN_ENDED):
             wanted = getattr(when, field)
             if wanted is not None:
-                region = self._with(self._axes[field], self._axes[field].mask(wanted), region)
+                region = self._space.having(self._axes[field], self._axes[field].mask(wanted), region)
         if when.category is not None:
-            region = self._with(self._axes["category"], self._subtrees(when.category), region)
+            region = self._space.having(self._axes["category"], self._subtrees(when.category), region)
         if when.vip is not None:
-            region = self._with(self._axes["vip"], self._axes["vip"].bits["yes" if when.vip else "no"], region)
+            region = self._space.having(self._axes["vip"], self._axes["vip"].bits["yes" if when.vip else "no"], region)
         for flag in when.flags_none or ():
             if flag != _TRIAGED:
                 region = self._flag(flag, False, region)
         one_of = [region]
         if when.flags_any is not None:
             one_of = [self._flag(flag, True, region) for flag in when.flags_any if flag != _TRIAGED]
-        return [region for region in one_of if self._holds_some(region)]
+        return [region for region in one_of if self._space.holds_some(region)]
 
     def _subtrees(self, categories: Sequence[str]) -> int:
         above = self._agreement.ancestors
         return self._axes["category"].mask(c for c in above if not above[c].isdisjoint(categories))
 
-    def _kept_inside(self, name: str) -> list[_Region]:
+    def _kept_inside(self, name: str) -> list[Region]:
         """The tickets that a contract, or where their data may be seen, keeps from a partner."""
         partner = self._agreement.partners[name]
         kept = [self._flag(flag, True) for flag in partner.never_flags if flag != _TRIAGED]
@@ -166,11 +126,11 @@ class SpecialTickets:
         if partner.languages is not None:
             axis, spoken = self._axes["language"], set(partner.languages)
             allowed.append(("language", axis.mask(v for v in axis.values if {v, v.partition("-")[0]} & spoken)))
-        kept += [self._with(self._axes[name], self._axes[name].full & ~mask) for name, mask in allowed]
+        kept += [self._space.having(self._axes[name], self._axes[name].full & ~mask) for name, mask in allowed]
         for rule in self._agreement.residency:
             if not partner.regions or not set(partner.regions) <= set(rule.regions):
                 kept += self._asks(rule.when)
-        return [region for region in kept if self._holds_some(region)]
+        return [region for region in kept if self._space.holds_some(region)]
 
     # -- by the hour
 
@@ -194,13 +154,13 @@ class SpecialTickets:
             for region in self._left_alone(number, rule.to, refused):
                 found += self._exposed(number, region, active, said, rule.name)
             active |= 1 << number
-        found += self._exposed(len(rules), self._all, active, said, None)
+        found += self._exposed(len(rules), self._space.all, active, said, None)
         return found
 
     def _hour_holds(self, when: Condition, at: int) -> bool:
         return failed_hour(when, at, self._calendars) is None
 
-    def _said(self, plain: Mapping[tuple[int, str], Iterable[str]]) -> frozenset[_Region]:
+    def _said(self, plain: Mapping[tuple[int, str], Iterable[str]]) -> frozenset[Region]:
         """The tickets of which nothing need be said again."""
         tier, category, priority = (self._axes[name] for name in ("tier", "category", "priority"))
         categories: dict[tuple[int, int], int] = {}
@@ -208,11 +168,11 @@ class SpecialTickets:
             key = tier.mask([t]), priority.mask(which)
             categories[key] = categories.get(key, 0) | category.bits[c]
         return frozenset(
-            self._with(priority, some, self._with(category, mask, self._with(tier, t)))
+            self._space.having(priority, some, self._space.having(category, mask, self._space.having(tier, t)))
             for (t, some), mask in categories.items()
         )
 
-    def _left_alone(self, number: int, to: Sequence[str], refused: Callable[[str], list[_Region]]) -> list[_Region]:
+    def _left_alone(self, number: int, to: Sequence[str], refused: Callable[[str], list[Region]]) -> list[Region]:
         """Of a rule's tickets those that each of its candidates refuses, or that come to the duty queue."""
         regions = self._rules[number]
         for name in to:
@@ -221,12 +181,12 @@ class SpecialTickets:
             regions = self._widest({region & other for region in regions for other in refused(name)})
         return regions
 
-    def _refused(self, name: str, there: set[str], asked: list[bool]) -> list[_Region]:
+    def _refused(self, name: str, there: set[str], asked: list[bool]) -> list[Region]:
         """The tickets that a candidate does not take now."""
         if name == GROUP:
             return self._refused_by_groups(there, asked)
         if name not in there:
-            return [self._all]
+            return [self._space.all]
         queue = self._agreement.queues[name]
         refused = set() if queue.partner is None else set(self._kept[queue.partner])
         lacking = [
@@ -243,37 +203,35 @@ class SpecialTickets:
         }  # every group of its agents lacks one
         return self._widest(refused)
 
-    def _refused_by_groups(self, there: set[str], asked: list[bool]) -> list[_Region]:
+    def _refused_by_groups(self, there: set[str], asked: list[bool]) -> list[Region]:
         """The same of the queue that the source's group stands for; a group that nothing names stands for none."""
         axis = self._axes["group"]
         stand_for = self._agreement.routing.group_queues
         known = {group: bit for group, bit in axis.bits.items() if group in stand_for}
-        refused = {self._with(axis, axis.full & ~sum(known.values()))}
+        refused = {self._space.having(axis, axis.full & ~sum(known.values()))}
         for group, bit in known.items():
-            refused |= {self._with(axis, bit, region) for region in self._refused(stand_for[group], there, asked)}
+            refused |= {
+                self._space.having(axis, bit, region) for region in self._refused(stand_for[group], there, asked)
+            }
         return self._widest(refused)
 
-    def _widest(self, regions: set[_Region]) -> list[_Region]:
+    def _widest(self, regions: set[Region]) -> list[Region]:
         """Without empty ones, and without those that lie in another."""
-        found: list[_Region] = []
+        found: list[Region] = []
         for region in sorted(regions, key=lambda r: (-r.bit_count(), r)):
-            if self._holds_some(region) and not any(region & ~wider == 0 for wider in found):
+            if self._space.holds_some(region) and not any(region & ~wider == 0 for wider in found):
                 found.append(region)
         return found
 
     # -- an example
 
-    def _clause(self, region: _Region) -> _Clause:
-        apart = [part for part in self._parts if region & part != part]
-        return tuple((region & part, part & ~region) for part in apart)
-
     def _exposed(
-        self, number: int, region: _Region, active: int, said: frozenset[_Region], rule: str | None
+        self, number: int, region: Region, active: int, said: frozenset[Region], rule: str | None
     ) -> Iterator[Exposed]:
         """The exposure, if there is a ticket in the region that no active earlier rule takes and nothing is said of."""
         searched = self._searched.get((number, region))
         if searched is None:
-            before = [n for n in range(number) if any(_meets(region, clause) for clause in self._clauses[n])]
+            before = [n for n in range(number) if any(meets(region, clause) for clause in self._clauses[n])]
             searched = self._searched[number, region] = _Searched(tuple(self._traits(region)), before)
         for example, taken in searched.examples:
             if not taken & active and not any(example & ~one == 0 for one in said):
@@ -283,7 +241,7 @@ class SpecialTickets:
             return
         clauses = [clause for n in searched.earlier if active >> n & 1 for clause in self._clauses[n]]
         try:
-            found = self._search(region, [*map(self._clause, said), *clauses])
+            found = self._space.search(region, [*map(self._space.clause, said), *clauses])
         except TimeoutError:
             yield Exposed(rule, searched.traits, None)
             return
@@ -295,37 +253,19 @@ class SpecialTickets:
         searched.examples.append((example, taken))
         yield Exposed(rule, searched.traits, self._told(example))
 
-    def _search(self, region: _Region, clauses: list[_Clause]) -> _Region | None:
-        """Tickets of the region that are in none of these sets. Raises TimeoutError."""
-        todo = [(region, clauses)]
-        for _ in range(_MOST_STEPS):
-            if not todo:
-                return None
-            part, left = todo.pop()
-            settled = _settled(part, left)
-            if settled is None:
-                continue
-            part, left = settled
-            if not left:
-                return part
-            shortest = min(left, key=len)
-            ways = [part & ~within for within, _ in shortest]
-            todo += [(way, left) for way in sorted(ways, key=int.bit_count)]
-        raise TimeoutError
-
-    def _typical(self, axis: _Axis, mask: int) -> int:
+    def _typical(self, axis: Axis, mask: int) -> int:
         """One value: that of a plain ticket, if it is among them."""
         return mask & self._plain_value(axis) or mask & -mask
 
-    def _plain_value(self, axis: _Axis) -> int:
-        return axis.bits.get(self._plain.get(axis.name, _OTHERS)) or axis.others or axis.bits.get("no", 0)
+    def _plain_value(self, axis: Axis) -> int:
+        return axis.bits.get(self._plain.get(axis.name, OTHERS)) or axis.others or axis.bits.get("no", 0)
 
-    def _told(self, example: _Region) -> dict[str, str]:
+    def _told(self, example: Region) -> dict[str, str]:
         """attribute -> value; what is of no importance is left out."""
         named = {axis.name: axis.named(example & axis.full)[0] for axis in self._axes.values()}
-        return {name: value for name, value in named.items() if value not in (_OTHERS, "no")}
+        return {name: value for name, value in named.items() if value not in (OTHERS, "no")}
 
-    def _traits(self, region: _Region) -> Iterator[Trait]:
+    def _traits(self, region: Region) -> Iterator[Trait]:
         """What the tickets have in common."""
         for axis in self._axes.values():
             mask = region & axis.full
@@ -348,41 +288,11 @@ class _Searched(msgspec.Struct):
 
     traits: tuple[Trait, ...]
     earlier: list[int]
-    examples: list[tuple[_Region, int]] = []
-    without: list[tuple[int, frozenset[_Region]]] = []
+    examples: list[tuple[Region, int]] = []
+    without: list[tuple[int, frozenset[Region]]] = []
 
 
-def _meets(region: _Region, clause: _Clause) -> bool:
-    return all(region & within for within, _ in clause)
-
-
-def _settled(part: _Region, clauses: list[_Clause]) -> tuple[_Region, list[_Clause]] | None:
-    """The part without what is certainly in one of the sets, and the sets that are still undecided; None: nothing is
-    left of it."""
-    while True:
-        left: list[_Clause] = []
-        before = part
-        for clause in clauses:
-            outs: list[tuple[int, int]] = []
-            for literal in clause:
-                within, outside = literal
-                if not part & within:
-                    break
-                if part & outside:
-                    outs.append(literal)
-            else:
-                if not outs:
-                    return None
-                if len(outs) == 1:
-                    part &= ~outs[0][0]
-                else:
-                    left.append(tuple(outs))
-        if part == before:
-            return part, left
-        clauses = left
-
-
-def _axes(agreement: Agreement) -> list[_Axis]:
+def _values(agreement: Agreement) -> dict[str, Sequence[str]]:
     """Every attribute with the values that matter."""
     routing = agreement.routing
     conditions = [
@@ -401,7 +311,7 @@ def _axes(agreement: Agreement) -> list[_Axis]:
     flags = sorted(
         {*named("flags_any"), *named("flags_none"), *(f for p in partners for f in p.never_flags)} - {_TRIAGED}
     )
-    values: dict[str, Sequence[str]] = {
+    return {
         "tier": [str(tier) for tier in TIERS],
         "category": list(agreement.ancestors),
         "priority": PRIORITIES,
@@ -409,13 +319,11 @@ def _axes(agreement: Agreement) -> list[_Axis]:
         "channel": typing.get_args(Channel),
         "source": agreement.sources,
         "vip": ("no", "yes"),
-        "customer": [*named("customer", (x for p in partners for x in p.customers or ())), _OTHERS],
-        "language": [*languages, _OTHERS],
-        **{field: [*named(field), _OTHERS] for field in ("site", "group", "service")},
+        "customer": [*named("customer", (x for p in partners for x in p.customers or ())), OTHERS],
+        "language": [*languages, OTHERS],
+        **{field: [*named(field), OTHERS] for field in ("site", "group", "service")},
         **{_FLAG + flag: ("no", "yes") for flag in flags},
     }
-    places = accumulate(map(len, values.values()), initial=0)
-    return [_Axis(name, those, place) for (name, those), place in zip(values.items(), places, strict=False)]
 
 
 def _skills(queue: Queue) -> list[set[str]]:

@@ -36,6 +36,13 @@ def test_check_lists_what_to_mend(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert {"file", "line", "column", "path", "what", "remedy"} == set(found["problems"][0])
 
 
+@pytest.mark.parametrize(("day", "said"), [("1850-01-01", "1901 to"), ("9999-01-01", "1901 to"), ("today", "no date")])
+def test_a_year_that_no_calendar_knows_is_wrong_usage(day: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["agreement", "check", str(_DEFAULT), "--from", day])
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["gone.yaml", "binary.yaml"])
 def test_a_file_that_cannot_be_read_is_said(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x81")

@@ -53,6 +53,22 @@ def first_rule(name: str, **when: object) -> Change:
     return lambda c: c["routing"]["rules"].insert(0, {"name": name, "when": when, "to": ["service-desk"]})
 
 
+def first_rules(*conditions: dict[str, Any]) -> Change:
+    """Rules x0, x1, … before all others."""
+
+    def change(content: dict[str, Any]) -> None:
+        added = [{"name": f"x{n}", "when": when, "to": ["service-desk"]} for n, when in enumerate(conditions)]
+        content["routing"]["rules"][:0] = added
+
+    return change
+
+
+ROUND_THE_CLOCK = {
+    "zone": "UTC",
+    "hours": {day: [["00:00", "24:00"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")},
+}
+
+
 @pytest.mark.parametrize(
     ("change", "path", "what"),
     [
@@ -87,6 +103,27 @@ def first_rule(name: str, **when: object) -> Change:
          "the hour"),
         (lambda c: (put("residency", value=[{"name": "x", "regions": ["europe"]}])(c),
                     put("partners", "campo", "regions", value=["euorpe"])(c)), "partners.campo.regions[0]", "no rule"),
+        (put("queues", "network", "pauses", value=[{"begin": "2026-03-02T10:00:00Z",
+         "until": "9999-12-31T23:59:59-05:00"}]), "queues.network.pauses[0].until", "beyond the year 9999"),
+        (put("partners", "campo", "never_flags", value=["secuirty"]), "partners.campo.never_flags[0]", "nothing sets"),
+        (put("routing", "rules", 0, "when", "flags_any", value=["securty"]),
+         "routing.rules[0].when.flags_any[0]", "nothing sets"),
+        (first_rule("x", closing={"calendar": "office", "within_minutes": 10**8}),
+         "routing.rules[0].when.closing.within_minutes", "out of range"),
+        (put("partners", "campo", "price_per_ticket", value={2: -1.5}), "partners.campo.price_per_ticket.2", "-1.5 is"),
+        (first_rule("x", age_at_least_minutes=0), "routing.rules[0].when.age_at_least_minutes", "every ticket"),
+        (first_rule("x", transfers_at_least=-1), "routing.rules[0].when.transfers_at_least", "every ticket"),
+        (put("partners", "campo", "categories", value=[]), "partners.campo.categories", "allows no ticket"),
+        (put("partners", "campo", "customers", value=[]), "partners.campo.customers", "allows no ticket"),
+        (put("partners", "campo", "languages", value=[]), "partners.campo.languages", "allows no ticket"),
+        (put("partners", "campo", "price_per_ticket", value={1: 5.0}), "partners.campo.price_per_ticket",
+         "Campo on site is of tier 2"),
+        (put("calendars", "office", "hours", "tue", value=[["08:00", "12:00"], ["11:00", "18:00"]]),
+         "calendars.office.hours.tue[1]", "11:00–18:00 overlaps 08:00–12:00"),
+        (put("calendars", "office", "special", value={"12-24": [["22:00", "02:00"], ["20:00", "23:00"]]}),
+         "calendars.office.special.12-24[1]", "overlaps"),
+        (lambda c: c["routing"]["rules"].insert(0, {"name": "x", "when": {"group": ["Nobody"]}, "to": ["group"]}),
+         "routing.rules[0].to[0]", "none of the groups Nobody"),
         (put("routing", "rules", 0, "to", value=["security", "security"]), "routing.rules[0].to[1]", "stands twice"),
         (put("routing", "rules", 0, "to", value=["campo-on-site"]), "routing.rules[0].to[0]", "keeps security inside"),
         (put("routing", "rules", 3, "to", value=["campo-on-site"]), "routing.rules[3].to[0]", "is about hardware"),
@@ -120,6 +157,25 @@ def first_rule(name: str, **when: object) -> Change:
         (first_rule("x", kind=[]), "routing.rules[0].when.kind", "never holds"),
         (first_rule("x", open=["office"], closed=["office"]), "routing.rules[0].when.open", "both open and closed"),
         (first_rule("x", flags_any=["a"], flags_none=["a"]), "routing.rules[0].when.flags_any", "it forbids"),
+        (first_rules({"vip": True}, {"vip": False}), "routing.rules[2]", "`x0` and `x1` before it leave nothing"),
+        (first_rules({"open": ["office"]}, {"priority": ["P1"]}, {"closed": ["office"]}), "routing.rules[3]",
+         "`x0` and `x2` before it leave nothing"),
+        (first_rules({"flags_any": ["a"], "vip": True}, {"flags_none": ["a"], "vip": True}, {"vip": True}),
+         "routing.rules[2]", "`x0` and `x1` before it leave nothing"),
+        (first_rules({"priority": ["P1", "P2"]}, {"priority": ["P3", "P4", "P5"]}), "routing.rules[2]", "nothing"),
+        (first_rules({"open": ["office"]}, {"closing": {"calendar": "office", "within_minutes": 5}}),
+         "routing.rules[1]", "never reached"),
+        (first_rules({"age_at_least_minutes": 60}, {"age_at_least_minutes": 30, "open": ["office"]},
+                     {"age_at_least_minutes": 30, "closed": ["office"]}, {"age_at_least_minutes": 45}),
+         "routing.rules[3]", "`x1` and `x2` before it"),
+        (first_rule("x", tier=[0, 1, 2, 3]), "routing.rules[1]", "`x` before it leaves nothing"),
+        (first_rule("x", closed=["office"], closing={"calendar": "office", "within_minutes": 5}),
+         "routing.rules[0].when.closed", "`closed` and `closing` exclude one another"),
+        (first_rule("x", status=["closed"]), "routing.rules[0].when.status", "`status` is never so"),
+        (lambda c: (put("calendars", "round", value=ROUND_THE_CLOCK)(c), first_rule("x", closed=["round"])(c)),
+         "routing.rules[0].when.closed", "`closed` is never so"),
+        (lambda c: (put("calendars", "round", value=ROUND_THE_CLOCK)(c), first_rule("x", open=["round"])(c)),
+         "routing.rules[1]", "`x` before it leaves nothing"),
         (first_rule("x", closing={"calendar": "noon", "within_minutes": 5}),
          "routing.rules[0].when.closing.calendar", "no"),
         (put("parties", value=[{"name": "H", "side": "partner", "partner": "helpline"}]), "parties", "company's side"),
@@ -187,6 +243,64 @@ def test_it_is_refused_and_the_place_is_named(content: dict[str, Any], change: C
 
 def test_the_unchanged_document_has_nothing_to_mend(content: dict[str, Any]) -> None:
     assert check(Agreement.model_validate(content)) == []
+
+
+def _regions_of_two_partners(content: dict[str, Any]) -> None:
+    put("residency", value=[{"name": "x", "when": {"customer": ["acme"]}, "regions": ["us-east"]}])(content)
+    put("partners", "campo", "regions", value=["us-east"])(content)
+    put("partners", "helpline", "regions", value=["us-west"])(content)
+
+
+def _skills_of_two_queues(content: dict[str, Any]) -> None:
+    put("routing", "skills", value=[{"name": "x", "when": {"customer": ["acme"]}, "skills": ["sap-fi", "level-1"]}])(
+        content
+    )
+    put("queues", "network", "skills", value=["sap-fi", "level-1"])(content)
+    put("queues", "platform", "skills", value=["sap-co", "level-2"])(content)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _regions_of_two_partners,
+        _skills_of_two_queues,
+        first_rule("x", flags_any=["from-a-source"]),
+        first_rule("x", flags_any=["security-2"]),
+        put("calendars", "office", "hours", "tue", value=[["08:00", "12:00"], ["12:00", "18:00"], ["22:00", "06:00"]]),
+        put("queues", "network", "pauses", value=[{"begin": "2026-03-02T10:00:00Z", "until": "9999-12-31T23:59:59Z"}]),
+        put("partners", "campo", "price_per_ticket", value={}),
+    ],
+    ids=["two regions", "two skills", "a source's flag", "a numbered flag", "hours one after the other", "for ever",
+         "no price list"],
+)  # fmt: skip
+def test_two_names_that_look_alike_are_two_names_and_what_is_odd_may_be_meant(
+    content: dict[str, Any], change: Change
+) -> None:
+    changed = copy.deepcopy(content)
+    change(changed)
+    assert check(Agreement.model_validate(changed)) == []
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        ({"vip": True}, {"vip": False, "open": ["office"]}),
+        ({"open": ["office"]}, {"closed": ["network"]}),
+        ({"flags_any": ["a"]}, {"flags_none": ["a", "b"]}, {"flags_any": ["b"], "vip": True}),
+        ({"customer": ["acme"]}, {"customer": ["zeta"]}),
+        ({"closing": {"calendar": "office", "within_minutes": 5}}, {"closed": ["office"]}),
+        ({"category": ["accounts", "network", "hardware", "software"]}, {"kind": ["incident", "question"]}),
+        ({"cause": ["escalation"], "queue": ["network"]}, {"cause": ["first"]}),
+    ],
+)
+def test_what_leaves_something_to_the_rules_after_it_is_no_fault(
+    content: dict[str, Any], conditions: tuple[dict[str, Any], ...]
+) -> None:
+    changed = copy.deepcopy(content)
+    first_rules(*conditions)(changed)
+    changed["routing"]["rules"] = [*changed["routing"]["rules"][: len(conditions)], {"name": "rest", "to": ["duty"]}]
+    changed["routing"]["group_queues"] = {}
+    assert check(Agreement.model_validate(changed)) == []
 
 
 @pytest.mark.parametrize(

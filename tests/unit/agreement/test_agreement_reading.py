@@ -137,6 +137,30 @@ def test_what_is_no_yaml_is_said_with_its_line(
             "tier: 1, owner", "enabled: yes, tier: 1, owner", "queues.desk.enabled", "'yes' is text", "true", id="yes"
         ),
         pytest.param(
+            "[['09:00', '17:00']",
+            "[['09:00', '12:00', '17:00']",
+            "calendars.office.hours.mon[0]",
+            "has 3 parts",
+            "write 2",
+            id="three in a pair",
+        ),
+        pytest.param(
+            "routing:\n",
+            "routing:\n  ended_kept_days: 9999999\n",
+            "routing.ended_kept_days",
+            "out of range",
+            "at most 36500",
+            id="kept for ever",
+        ),
+        pytest.param(
+            "routing:\n",
+            "routing:\n  ping_pong_after: 0\n",
+            "routing.ping_pong_after",
+            "out of range",
+            "1 or more",
+            id="no round at all",
+        ),
+        pytest.param(
             "title: Hardware}",
             "title: Mice, and men}",
             "taxonomy[0].and men",
@@ -153,7 +177,7 @@ def test_what_has_the_wrong_form_is_said_with_its_place(old: str, new: str, path
     assert what in found[path].what
     assert remedy in found[path].remedy
     if new:
-        assert new.strip() in text.splitlines()[found[path].line - 1]
+        assert new.splitlines()[-1].strip() in text.splitlines()[found[path].line - 1]
 
 
 def test_a_problem_is_one_line_that_an_editor_can_follow() -> None:

@@ -164,6 +164,47 @@ def test_it_comes_back_at_the_first_sign_that_the_overflow_ended() -> None:
     assert [(n, event.queue) for n, event in zip(numbers(told), told, strict=True)] == [(7, "desk"), (5, "desk")]
 
 
+HOLD = {"above": 5, "below": 2, "hold_minutes": 30}
+
+
+def test_the_end_of_a_hold_is_looked_at_although_nothing_else_happens() -> None:
+    """Five fill the desk; all end within the hold, and no event of the desk's own is to come."""
+    story = Story(**ALWAYS, queues={"desk": {"capacity": None, "overflow": HOLD}})
+    assert [comes(story, n, accepted=n != 5) for n in range(6)] == ["desk"] * 5 + ["night-desk"]
+    assert [decided for n in range(5) for decided in ends(story, n, MONDAY + minutes(5))] == []
+    assert story.work.next_due() == MONDAY + minutes(30)
+    assert story.restored().next_due() == MONDAY + minutes(30)
+    assert story.pass_time(MONDAY + minutes(29)) == []
+    (back,) = story.pass_time(MONDAY + minutes(31))
+    assert (numbers([back]), back.queue, back.rule, back.decided_for) == ([5], "desk", DRAINED, MONDAY + minutes(30))
+    assert story.restored().snapshot() == story.work.snapshot()
+
+
+def test_who_waits_at_the_duty_for_a_queue_on_hold_goes_there_when_the_hold_is_over() -> None:
+    overflow = {**HOLD, "above": 2, "below": 1}
+    story = Story(
+        **ALWAYS,
+        queues={"night-desk": {"overflow": overflow}},
+        routing={"rules": [{"name": "all", "to": ["night-desk"]}]},
+    )
+    assert [comes(story, n) for n in range(3)] == ["night-desk", "night-desk", "duty"]
+    assert [decided for n in range(2) for decided in ends(story, n, MONDAY + minutes(5))] == []
+    (home,) = story.pass_time(MONDAY + minutes(30))
+    assert (numbers([home]), home.queue, home.purpose) == ([2], "night-desk", "reroute")
+
+
+def test_a_queue_that_overflows_still_when_its_hold_is_over_is_looked_at_once() -> None:
+    story = Story(**ALWAYS, queues={"desk": {"capacity": None, "overflow": HOLD}})
+    for n in range(6):
+        comes(story, n, accepted=n != 5)
+    assert story.pass_time(MONDAY + minutes(30)) == []
+    due = story.work.next_due()
+    assert due is None or due > MONDAY + minutes(30)
+    assert story.restored().snapshot() == story.work.snapshot()
+    assert [decided for n in range(2) for decided in ends(story, n, MONDAY + minutes(40))] == []
+    assert numbers(ends(story, 2, MONDAY + minutes(40))) == [5]
+
+
 def test_who_accepted_meanwhile_keeps_it_and_the_place_is_given_up() -> None:
     """The partner's acceptance overtakes the proposal: handoff opens it and withdraws it at once."""
     story = flooded()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ticket_contracts.agreement import Agreement, digest, matches
 from ticket_contracts.agreement.calendars import compile_calendars
 from ticket_contracts.agreement.coverage import coverage, new_incident, special_spans
+from ticket_contracts.agreement.reaching import Reach
 from ticket_contracts.agreement.special import PRIORITIES, Trait
 from ticket_contracts.routing import TicketFacts
 from ticket_router.domain.again import differences
@@ -305,6 +306,19 @@ def test_the_index_finds_what_the_conditions_say(
             if matches(rule.when, facts, at, policy.hours, ancestors=agreement.ancestors, queue=queue, cause=cause)
         ]
         assert list(policy.index.matching(facts, queue, cause, int(at.timestamp()))) == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(policies(), st.lists(st.tuples(FACTS, maybe(QUEUES), CAUSES, INSTANTS), min_size=1, max_size=12))
+def test_a_rule_that_is_said_to_decide_of_no_ticket_decides_of_none(
+    policy: Policy, asked: list[tuple[TicketFacts, str | None, str, datetime]]
+) -> None:
+    reach = Reach([rule.when for rule in policy.agreement.routing.rules], policy.agreement, policy.calendars)
+    for facts, queue, cause, at in asked:
+        number = next(policy.index.matching(facts, queue, cause, int(at.timestamp())), None)
+        if number is not None:
+            assert reach.contradiction(number) == []
+            assert reach.covered_by(number) == []
 
 
 @given(st.lists(st.booleans(), max_size=200), st.integers(0, 3), st.integers(1, 4))

@@ -354,6 +354,9 @@ def test_statuses_do_not_grow_without_end() -> None:
         ({}, DAY, {}, {"loads": {"desk": 5}}, "night-desk is closed: it opens 2026-03-02T15:00:00Z"),
         ({**ALWAYS, "partners": {"nightwatch": {"calendar": "always", "caps": {"daily": 3}}}}, NIGHT, {}, {"taken": {("nightwatch", "2026-03-03"): 3}}, "night-desk has its tickets of the day: 3 of 3"),
         (RESIDENT, NIGHT, {"flags": ["security"]}, {}, "night-desk may not have its flags: security"),
+        ({**ALWAYS, "partners": {"nightwatch": {"calendar": "always", "caps": {"concurrent": 3}}}}, NIGHT, {}, {"loads": {"night-desk": 4}}, "night-desk has all it may have at once: 4 of 3"),
+        ({}, NIGHT, {"language": "fr"}, {}, "night-desk does not have its language: its contract is for en, de"),
+        ({}, NIGHT, {"category": "access"}, {}, "night-desk may not have its category: its contract is for hardware"),
     ],
 )  # fmt: skip
 def test_explain_names_the_figures_a_person_asks_for_next(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,7 +13,9 @@ import msgspec
 import pytest
 
 from ticket_contracts.agreement.coverage import coverage
+from ticket_contracts.tickets import TicketNormalized
 from ticket_contracts.transfers import TransferAccepted, TransferOffered
+from ticket_router.__main__ import main
 from ticket_router.adapters.page import _by_day, coverage_page, page, table
 from ticket_router.domain.coverage import picture
 from ticket_router.pace import Pace
@@ -24,7 +27,9 @@ from unit.router.router_desk import (
     TICKET,
     agreement,
     classified,
+    content,
     hours,
+    merge,
     normalized,
     policy,
     published,
@@ -196,6 +201,40 @@ def test_moves_between_queues_tiers_and_partners_hour_by_hour() -> None:
     assert found.after_hours_share == 0.25
 
 
+def test_what_is_paid_in_two_currencies_is_not_added_up() -> None:
+    """By day a partner paid in dollars has what overflows, by night one paid in euros; before, in pounds."""
+    second = {**content()["partners"]["nightwatch"], "calendar": "always", "languages": None, "currency": "USD"}
+    both_partners = merge(
+        WITH,
+        {
+            "partners": {"daywatch": {**second, "price_per_ticket": {1: 2.0}}},
+            "queues": {"day-desk": {**content()["queues"]["night-desk"], "partner": "daywatch"}},
+            "routing": {
+                "rules": [
+                    {"name": "by-day", "when": {"open": ["frankfurt"]}, "to": ["desk", "day-desk"]},
+                    {"name": "by-night", "when": {"closed": ["frankfurt"]}, "to": ["night-desk"]},
+                ]
+            },
+        },
+    )
+    pounds = merge(WITHOUT, {"partners": {"nightwatch": {"currency": "GBP"}}})
+    runs = [simulate(Always(published(agreement(**changes))), flood()) for changes in (pounds, both_partners)]
+    was, now = numbers(runs[0], **pounds), numbers(runs[1], **both_partners)
+    assert (was.cost, was.cost_by_currency) == (200.0, {"GBP": 200.0})
+    assert (now.cost, now.cost_by_currency) == (None, {"EUR": 200.0, "USD": 80.0})
+    assert now.currencies == {"daywatch": "USD", "nightwatch": "EUR"}
+    shown = table(was, now, [], BERLIN)
+    lines = {" ".join(line.split()) for line in shown.splitlines()}
+    assert "cost by the price list, EUR 0.00 200.00 +200.00" in lines
+    assert "cost by the price list, GBP 200.00 0.00 -200.00" in lines
+    assert "cost by the price list, USD 0.00 80.00 +80.00" in lines
+    assert "cost of daywatch, USD 0.00 80.00 +80.00" in lines
+    found = [("current", runs[0], was), ("candidate", runs[1], now)]
+    said = page("Currencies", found, moved(*runs), BERLIN, AT_ONCE)
+    assert "Partners would cost 80.00 USD more by the price list." in said
+    assert "Partners would cost 200.00 GBP less by the price list." in said
+
+
 def test_reassignments_of_a_feed_are_asked_again_unless_they_are_fulfilled() -> None:
     """A feed that no desk has handled yet has no transfers: people gave the ticket to another group."""
     later = MONDAY + timedelta(hours=1)
@@ -227,6 +266,7 @@ def test_a_page_needs_nothing_but_a_browser_and_shows_hostile_names_as_text() ->
     assert "&lt;script&gt;alert(1)" in shown
     assert not re.findall(r"(?:src|href)=\"(?!#)", shown.replace('xlink:href="#', "")), "nothing is fetched"
     assert shown.count("<svg") == 6
+    assert len(re.findall(r'<div class="wide"><svg', shown)) == 6, "a chart scrolls where the screen is narrow"
     calm = [("a", current, numbers(current, **WITHOUT))] * 2
     assert page("Calm", calm, [], BERLIN, AT_ONCE).count("<svg") == 4, "no chart of what never happened"
 
@@ -242,6 +282,39 @@ def test_the_week_as_a_page_shows_the_hour_that_is_not_there() -> None:
     spans = [span for stretch in stretches if stretch.tier == 1 for span in _by_day(stretch, BERLIN)]
     assert sum(until - begins for _, begins, until in spans) == 23
     assert not [span for span in spans if span[1] < 3 and span[2] > 2], "from two to three there is nobody to answer"
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hours"),
+    [
+        ("Asia/Kolkata", "2026-03-02", 24),
+        ("Asia/Kathmandu", "2026-03-02", 24),
+        ("Australia/Lord_Howe", "2026-04-05", 24),
+        ("America/St_Johns", "2026-03-08", 23),
+    ],
+    ids=[
+        "half an hour",
+        "a quarter",
+        "winter time by half an hour lies upon itself",
+        "summer time of a half-hour zone",
+    ],
+)
+def test_a_day_of_a_zone_between_whole_hours_is_drawn_from_midnight_to_midnight(
+    zone: str, day: str, hours: int
+) -> None:
+    made, home = policy(), ZoneInfo(zone)
+    begin = datetime.combine(date.fromisoformat(day), time(), home)
+    stretches = coverage(made.agreement, made.calendars, begin, begin + timedelta(days=2))
+    drawn: dict[date, list[tuple[float, float]]] = {}
+    for span in (span for stretch in stretches if stretch.tier == 2 for span in _by_day(stretch, home)):
+        drawn.setdefault(span[0], []).append(span[1:])
+    assert list(drawn) == [begin.date(), begin.date() + timedelta(days=1)]
+    for spans in drawn.values():
+        assert (min(begins for begins, _ in spans), max(ends for _, ends in spans)) == (0, 24)
+    minutes_shown = {m for begins, ends in drawn[begin.date()] for m in range(round(60 * begins), round(60 * ends))}
+    assert len(minutes_shown) == 60 * hours
+    letters = picture(made, stretches, home).splitlines()[7:9]
+    assert [line.split()[2:] for line in letters] == [["I"] * hours, ["I"] * 24]
 
 
 # -- people
@@ -360,3 +433,32 @@ def test_the_page_says_how_load_is_simulated() -> None:
         (Pace([], [offered(MONDAY, "t")], [accepted(MONDAY, "t")]), "by their transfers"),
     ):
         assert said in page("Page", found, moved(*runs), BERLIN, pace)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([], "holds no tickets"),
+        (["{}", "no json"], "tickets.normalized.jsonl:2 is no record"),
+        ([{"title": 5}], "tickets.normalized holds a relaydesk.ticket.normalized"),
+        ([{}], "leads to no decision: it holds no ticket together with its classification"),
+    ],
+    ids=["nothing", "a line that is none", "an event that is none", "tickets without classifications"],
+)
+def test_a_history_of_which_nothing_can_be_made_is_said_with_its_place(
+    lines: list[Any], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    event = msgspec.to_builtins(normalized())
+    written = [
+        line
+        if isinstance(line, str)
+        else msgspec.json.encode(
+            {"key": TICKET, "n": n, "ce_type": TicketNormalized.TYPE, "data": {**event, **line}}
+        ).decode()
+        for n, line in enumerate(lines)
+    ]
+    (tmp_path / "tickets.normalized.jsonl").write_text("".join(f"{line}\n" for line in written))
+    examples = Path(__file__).parents[3] / "deploy" / "agreements" / "examples"
+    command = ["whatif", "--agreement", str(examples / "internal.yaml"), "--against", str(examples / "co-managed.yaml")]
+    assert main([*command, "--history", str(tmp_path), "--page", str(tmp_path / "page.html")]) == 2
+    assert said in capsys.readouterr().err

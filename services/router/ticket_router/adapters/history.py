@@ -37,7 +37,8 @@ class _Line(msgspec.Struct):
 
 
 class Directory:
-    """A replay's OUT directory: `<topic>.jsonl`, a record a line. Raises FileNotFoundError when it is not there."""
+    """A replay's OUT directory: `<topic>.jsonl`, a record a line. Raises FileNotFoundError when it is not there, and
+    ValueError naming a line that is no record."""
 
     def __init__(self, path: Path) -> None:
         if not path.is_dir():
@@ -49,8 +50,15 @@ class Directory:
         path = self._path / f"{topic}.jsonl"
         if not path.exists():
             return
+        found: list[_Line] = []
         with path.open("rb") as lines:
-            found = [self._decoder.decode(line) for line in lines]
+            for number, written in enumerate(lines, 1):
+                try:
+                    found.append(self._decoder.decode(written))
+                except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                    raise ValueError(
+                        f"{path}:{number} is no record ({error}); make the directory anew with `make replay`"
+                    ) from None
         for line in sorted(found, key=lambda line: (line.key or "", line.n)):
             yield line.ce_type, bytes(line.data)
 
@@ -104,9 +112,14 @@ class Topics:
 
 
 def events(history: History, topic: str, model: type[_E]) -> Iterator[_E]:
-    """The events of one model on a topic."""
+    """The events of one model on a topic. Raises ValueError for one that cannot be read."""
     decoder = msgspec.json.Decoder(model)
-    return (decoder.decode(data) for kind, data in history.read(topic) if kind == model.TYPE)
+    for kind, data in history.read(topic):
+        if kind == model.TYPE:
+            try:
+                yield decoder.decode(data)
+            except msgspec.DecodeError as error:
+                raise ValueError(f"{topic} holds a {kind} that cannot be read: {error}") from None
 
 
 def agreements_of(history: History) -> Agreements:

@@ -14,6 +14,7 @@ from ticket_contracts.agreement import Agreement
 from ticket_contracts.agreement.coverage import GapSpan, Stretch, gap_spans, whom
 from ticket_contracts.agreement.special import TIERS
 from ticket_contracts.cloudevents import instant_text
+from ticket_router.domain.coverage import next_hour
 from ticket_router.domain.policy import Policy
 from ticket_router.pace import Pace
 from ticket_router.whatif import Figures, Moved, Run, flows
@@ -32,12 +33,11 @@ _ROWS: Final[tuple[tuple[str, str], ...]] = (
     ("reroutes", "proposals to move"),
     ("drained_back", "of these drained back"),
     ("transfers", "transfers people asked for"),
-    ("cost", "cost by the price list"),
 )
 _Hours = Mapping[int, Mapping[str, int]]
 """Local hour of day -> what -> tickets."""
 _PLACES: Final[tuple[Literal["queue", "tier", "partner"], ...]] = ("queue", "tier", "partner")
-_TILES: Final = ("outside", "overflow", "duty", "at_risk", "reroutes", "cost")
+_TILES: Final = ("outside", "overflow", "duty", "at_risk", "reroutes")
 _MOST_WATCHED: Final = 8
 
 
@@ -61,15 +61,30 @@ def table(current: Figures, candidate: Figures, elsewhere: list[Moved], zone: dt
 
 def _compared(current: Figures, candidate: Figures, *, changed_only: bool = False) -> list[tuple[str, str, str, str]]:
     rows = [_row(words, getattr(current, name), getattr(candidate, name)) for name, words in _ROWS]
+    rows += _costs(current, candidate)
     rows += _counts("tier", current.by_tier, candidate.by_tier)
     rows += _counts("partner", current.by_partner, candidate.by_partner)
-    rows += _counts("cost of", current.cost_by_partner, candidate.cost_by_partner)
+    rows += _counts("cost of", *(_named_costs(f) for f in (current, candidate)))
     queues = _counts("queue", current.by_queue, candidate.by_queue)
     for queue in sorted({*current.peaks, *candidate.peaks}):
         was_load, now_load = (f.peaks[queue][0] if queue in f.peaks else 0 for f in (current, candidate))
         room = candidate.peaks[queue][1] if queue in candidate.peaks else None
         queues.append(_row(f"peak load {queue}" + (f" (of {room})" if room else ""), was_load, now_load))
     return rows + [row for row in queues if row[3] or not changed_only]
+
+
+def _costs(current: Figures, candidate: Figures) -> list[tuple[str, str, str, str]]:
+    """A row for each currency: what is paid in two adds up to nothing."""
+    was, now = current.cost_by_currency, candidate.cost_by_currency
+    return [
+        _row(f"cost by the price list, {currency}", was.get(currency, 0), now.get(currency, 0))
+        for currency in sorted({*was, *now})
+    ]
+
+
+def _named_costs(found: Figures) -> dict[str, float]:
+    """By partner, and so by its currency: the two agreements may name different ones."""
+    return {f"{partner}, {found.currencies[partner]}": cost for partner, cost in found.cost_by_partner.items()}
 
 
 def _counts(title: str, was: Mapping[_K, float], now: Mapping[_K, float]) -> list[tuple[str, str, str, str]]:
@@ -112,7 +127,8 @@ def page(title: str, runs: list[Found], elsewhere: list[Moved], zone: dt.tzinfo,
             _Tile(*_row(words, getattr(current, name), getattr(candidate, name)))
             for name, words in _ROWS
             if name in _TILES
-        ],
+        ]
+        + [_Tile(*row) for row in _costs(current, candidate)],
         by_hour=[charts.by_hour(of_runs, words) for words, of_runs in panels],
         ways=charts.ways([(f"{flow.was} → {flow.now}", flow.hours) for flow in by_queue], "tickets that go elsewhere")
         if by_queue
@@ -134,8 +150,11 @@ def _summary(current: Figures, candidate: Figures, elsewhere: list[Moved]) -> st
         f"Of {current.tickets:,} tickets {len(elsewhere):,} ({share:.1%}) would go elsewhere at first.",
         f"{current.after_hours_share:.0%} came after hours.",
     ]
-    if candidate.cost != current.cost:
-        parts.append(f"Partners would cost {candidate.cost - current.cost:+,.2f} by the price list.")
+    for currency in sorted({*current.cost_by_currency, *candidate.cost_by_currency}):
+        change = candidate.cost_by_currency.get(currency, 0.0) - current.cost_by_currency.get(currency, 0.0)
+        if round(change, 2):
+            more = "more" if change > 0 else "less"
+            parts.append(f"Partners would cost {abs(change):,.2f} {currency} {more} by the price list.")
     if candidate.at_risk != current.at_risk:
         parts.append(f"Deadlines at risk: {current.at_risk:,} now, {candidate.at_risk:,} then.")
     return " ".join(parts)
@@ -226,11 +245,11 @@ def _gap_row(agreement: Agreement, gap: GapSpan, zone: dt.tzinfo) -> _GapRow:
 
 def _by_day(stretch: Stretch, zone: dt.tzinfo) -> list[tuple[dt.date, float, float]]:
     """(local day, from, to) in hours on the local clock. The hour that winter time repeats lies upon itself, and the
-    one that summer time skips stays empty: a zone changes its offset at the whole hour."""
+    one that summer time skips stays empty."""
     found: list[tuple[dt.date, float, float]] = []
     at = stretch.begin
     while at < stretch.until:
-        end = min(stretch.until, at + dt.timedelta(seconds=3600 - int(at.timestamp()) % 3600))
+        end = min(stretch.until, next_hour(at, zone))
         local = at.astimezone(zone)
         begins = local.hour + local.minute / 60 + local.second / 3600
         ends = begins + (end - at).total_seconds() / 3600

@@ -27,7 +27,7 @@ def picture(policy: Policy, stretches: list[Stretch], zone: dt.tzinfo) -> str:
         for stretch in (s for s in stretches if s.tier == tier):
             symbol, at = _symbol(policy, stretch), stretch.begin
             while at < stretch.until:
-                local, after = at.astimezone(zone), at + dt.timedelta(seconds=3600 - int(at.timestamp()) % 3600)
+                local, after = at.astimezone(zone), next_hour(at, zone)
                 spans = hours.setdefault(local.date(), {}).setdefault(local.hour, Counter())
                 spans[symbol] += int((min(after, stretch.until) - at).total_seconds())
                 at = after
@@ -36,6 +36,12 @@ def picture(policy: Policy, stretches: list[Stretch], zone: dt.tzinfo) -> str:
             row = " ".join(_letter(letters.get(hour, Counter())) for hour in range(24))
             lines.append(f"  {day:%a %Y-%m-%d}  {row}".rstrip())
     return "\n".join(lines)
+
+
+def next_hour(at: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
+    """The next instant at which a clock of that zone shows a whole hour; its offset need not be of whole hours."""
+    local = at.astimezone(zone)
+    return at + dt.timedelta(seconds=3600 - 60 * local.minute - local.second)
 
 
 def _symbol(policy: Policy, stretch: Stretch) -> str:

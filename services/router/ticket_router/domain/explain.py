@@ -123,6 +123,11 @@ def _more(why: Refusal, plan: QueuePlan, request: Request, policy: Policy, desk:
         case "daily_cap" | "monthly_cap":
             today, month = desk.taken(contract.name, contract.days.day(at))
             return f"{today} of {partner.caps.daily}" if why == "daily_cap" else f"{month} of {partner.caps.monthly}"
+        case "concurrent_cap":
+            now = desk.at_once(contract.name, policy.partner_queues[contract.name], request.holding)
+            return f"{now} of {partner.caps.concurrent}"
+        case "categories" | "customers" | "languages":
+            return f"its contract is for {', '.join(getattr(partner, why))}"
     return ""
 
 

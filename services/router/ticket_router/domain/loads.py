@@ -21,10 +21,12 @@ _LEAST_EXITS: Final = 5
 
 
 class OverflowState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """on: the queue overflows. since: the unix second of the change."""
+    """on: the queue overflows. since: the unix second of the change. looked: it was looked at when its hold was over,
+    and overflowed still."""
 
     on: bool
     since: int = 0
+    looked: bool = False
 
 
 class Loads:
