@@ -589,7 +589,10 @@ def _unreachable(agreement: Agreement, path: Path, rules: Sequence[RoutingRule |
 def _idle(
     agreement: Agreement, path: Path, calendars: Mapping[str, Calendar], known: Collection[Path]
 ) -> Iterator[Finding]:
-    """Rules that decide of no ticket: of themselves, or since those before them leave nothing. known: said already."""
+    """Rules that decide of no ticket: of themselves, or since those before them leave nothing. known: said already.
+
+    A last rule that asks nothing is the net below the others: it may well have nothing to catch.
+    """
     rules = agreement.routing.rules
     reach = Reach([rule.when for rule in rules], agreement, calendars)
     for number in range(len(rules)):
@@ -604,6 +607,8 @@ def _idle(
                 f"the rule never holds: {named} {'exclude one another' if len(parts) > 1 else 'is never so'}",
                 "ask for what a ticket and an hour can be, or remove the rule",
             )
+        elif rules[number].when == Condition() and number == len(rules) - 1:
+            continue
         elif before := reach.covered_by(number):
             named = " and ".join(f"`{rules[n].name}`" for n in before)
             yield Finding(

@@ -303,6 +303,17 @@ def test_what_leaves_something_to_the_rules_after_it_is_no_fault(
     assert check(Agreement.model_validate(changed)) == []
 
 
+def test_a_last_rule_that_asks_nothing_may_have_nothing_to_catch(content: dict[str, Any]) -> None:
+    """People write one in case they forgot something; with others after it, it hides these."""
+    changed = copy.deepcopy(content)
+    first_rules({"vip": True}, {"vip": False})(changed)
+    changed["routing"]["rules"] = [*changed["routing"]["rules"][:2], {"name": "net", "to": ["duty"]}]
+    changed["routing"]["group_queues"] = {}
+    assert check(Agreement.model_validate(changed)) == []
+    changed["routing"]["rules"].append({"name": "rest", "to": ["duty"]})
+    assert {str(finding.path[2]) for finding in check(Agreement.model_validate(changed))} == {"2", "3"}
+
+
 @pytest.mark.parametrize(
     ("one", "other", "holds"),
     [
