@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ticket_handoff.adapters.inquiries import OwnerLoad, TimelineLine
+from ticket_handoff.adapters.answers import OwnerLoad, TimelineLine
 from ticket_handoff.desk import shown, words
 from ticket_handoff.desk.live import _payloads
 from ticket_handoff.desk.rendering import Rendering

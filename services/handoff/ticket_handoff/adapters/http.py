@@ -14,12 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ticket_contracts.transfers import AddedPart, Reply
 from ticket_handoff.adapters.access import Access, Caller, TooMany, caller_of, problems
-from ticket_handoff.adapters.engine import Replies
-from ticket_handoff.adapters.inquiries import (
-    PAGE,
+from ticket_handoff.adapters.answers import (
     Brief,
     BriefKept,
-    Inquiries,
     OpenTransfer,
     OwnerLoad,
     OwnershipShown,
@@ -28,6 +25,8 @@ from ticket_handoff.adapters.inquiries import (
     TimelineLine,
     TransferShown,
 )
+from ticket_handoff.adapters.engine import Replies
+from ticket_handoff.adapters.inquiries import PAGE, Inquiries
 from ticket_handoff.adapters.keys import Keys
 from ticket_handoff.domain.decision import Refused
 from ticket_handoff.domain.facts import ReplyGiven

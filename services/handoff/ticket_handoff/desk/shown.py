@@ -18,7 +18,7 @@ from ticket_contracts.transfers import (
     TransferExpired,
     TransferWithdrawn,
 )
-from ticket_handoff.adapters.inquiries import OwnerLoad, TimelineLine
+from ticket_handoff.adapters.answers import OwnerLoad, TimelineLine
 from ticket_handoff.desk.seats import is_offered, may_read
 from ticket_handoff.domain.context import clock_at
 from ticket_handoff.domain.ledger import Ledger, RunningClock, Status, Texts
