@@ -389,6 +389,19 @@ def test_zendesk_undeleted_reopens() -> None:
     check(found, {"status": "open", "lifecycle": "reopened"})
 
 
+def test_zendesk_merged_stays_so_when_the_rest_of_the_action_says_closed() -> None:
+    merged = _zendesk("merged", 5, {"target_ticket_id": 20}, status="CLOSED", tags=["closed_by_merge"])
+    for tags in (["vpn", "closed_by_merge"], "vpn closed_by_merge"):
+        closed = _zendesk("status_changed", 6, status="CLOSED", tags=tags)
+        for order in ((merged, closed), (closed, merged)):
+            check(read("zendesk", _ZENDESK, *order), {"status": "merged", "merged_into": "zendesk:main:20"})
+
+
+def test_zendesk_zero_is_nobody() -> None:
+    found = read("zendesk", _zendesk("created", 1, assignee_id="0", group_id=0, organization_id="0"))
+    check(found, {"assignee": None, "group": None, "customer": None, "requester.name": "77"})
+
+
 def test_zendesk_comment() -> None:
     said = {
         "comment": {
@@ -442,6 +455,37 @@ def test_zendesk_triggers() -> None:
     )
 
 
+def test_zendesk_triggers_as_admins_write_them() -> None:
+    """`{{ticket.url}}` is filled in without its scheme, `{{ticket.created_at}}` as a day in words."""
+    ticket = {
+        "id": "9",
+        "url": "acme.zendesk.example/agent/tickets/9",
+        "description": "It smokes",
+        "created_at": "May 18, 2014",
+        "latest_comment": "Ask Bo first",
+        "latest_public_comment": "It smokes",
+        "updated_at_with_timestamp": "2026-03-02T09:00Z",
+    }
+    found = read("zendesk_triggers", {"ticket": ticket})
+    check(
+        found,
+        {
+            "url": "https://acme.zendesk.example/agent/tickets/9",
+            "created_at": "2014-05-18T00:00:00Z",
+            "updated_at": "2026-03-02T09:00:00Z",
+            "flags": [],
+        },
+    )
+    assert [(c["text"], c["visibility"]) for c in found["comments"]] == [("Ask Bo first", "internal")]
+    said = {"latest_comment": "Done", "latest_public_comment": "Done", "updated_at_with_timestamp": "2026-03-02T09:05Z"}
+    later = {"ticket": {**ticket, **said}}
+    found = read("zendesk_triggers", {"ticket": ticket}, later)
+    assert [(c["text"], c["visibility"]) for c in found["comments"]] == [
+        ("Ask Bo first", "internal"),
+        ("Done", "public"),
+    ]
+
+
 # --- the others
 
 
@@ -468,6 +512,21 @@ def test_freshdesk() -> None:
             "status": "pending_vendor",
             "evidence.priority": "P1",
             "kind": "incident",
+            "requester.address": "ed@corp.example",
+        },
+    )
+
+
+def test_freshdesk_with_the_names_of_its_rest_api() -> None:
+    body = {"id": 3, "subject": "Flicker", "type": "Incident", "source": 2, "status": 2, "priority": 4}
+    check(
+        read("freshdesk", {**body, "requester": {"name": "Ed", "email": "ed@corp.example"}}),
+        {
+            "kind": "incident",
+            "channel": "portal",
+            "status": "open",
+            "evidence.priority": "P1",
+            "requester.name": "Ed",
             "requester.address": "ed@corp.example",
         },
     )
@@ -542,6 +601,14 @@ def test_zammad_without_a_count_takes_the_article_that_came_with_the_ticket() ->
     assert [c["text"] for c in found["comments"]] == ["No dial tone."]
 
 
+def test_zammad_null_for_the_article_leaves_the_text() -> None:
+    """A time-based trigger tells of a ticket whose one article it does not repeat."""
+    later: dict[str, Any] = copy.deepcopy(_ZAMMAD)
+    later["article"] = None
+    later["ticket"] |= {"state": {"name": "open"}, "updated_at": "2026-03-02T09:00:00.000Z"}
+    check(read("zammad", _ZAMMAD, later), {"text": "No dial tone.", "status": "open", "comments": []})
+
+
 def test_the_requesters_own_comments_are_a_customers() -> None:
     body = {
         "id": 1,
@@ -549,6 +616,13 @@ def test_the_requesters_own_comments_are_a_customers() -> None:
         "comments": [{"id": n, "author": n, "text": "x"} for n in ("Ann", "Ben")],
     }
     assert [c["author_role"] for c in read("generic", body)["comments"]] == ["customer", "agent"]
+
+
+def test_glpi_levels_may_be_objects_as_its_status_is() -> None:
+    level = {"id": 4, "name": "High"}
+    item = {"id": 5, "urgency": level, "impact": level, "priority": level, "date_mod": "2026-03-02T09:00:00+01:00"}
+    evidence = {"evidence.priority": "P2", "evidence.impact": "high", "evidence.urgency": "high"}
+    check(read("glpi", {"event": "new", "item": item}), evidence)
 
 
 def test_glpi_ticket_followup_and_delete() -> None:
@@ -778,6 +852,51 @@ def test_znuny() -> None:
     )
 
 
+def test_a_note_on_a_mail_of_znuny_leaves_its_channel() -> None:
+    def event(name: str, minute: int, channel: str) -> dict[str, Any]:
+        article = {"ArticleID": minute, "Body": "x", "CommunicationChannel": channel, "IsVisibleForCustomer": 0}
+        ticket = {"TicketID": 7, "Changed": f"2026-03-02 08:{minute:02}:00", "Article": [article]}
+        return {"Ticket": ticket, "Event": {"Event": name}}
+
+    created, noted = event("TicketCreate", 1, "Email"), event("ArticleCreate", 2, "Internal")
+    check(read("znuny", created, noted), {"channel": "mail"})
+    noted["Ticket"]["Article"] = noted["Ticket"]["Article"][0]
+    check(read("znuny", created, noted), {"channel": "mail"})
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("2026-03-02 09:00:00 UTC", "2026-03-02T09:00:00Z"),
+        ("2026-03-02 09:00:00 +0100", "2026-03-02T08:00:00Z"),
+        ("2026-03-02 09:00:00.000000000 +0000", "2026-03-02T09:00:00Z"),
+        ("2026-03-02T09:00:00-0200", "2026-03-02T11:00:00Z"),
+        ("1712011212345", "2024-04-01T22:40:12.345000Z"),  # also the 12th of January 1712
+        ("2026-03-02", "2026-03-02T00:00:00Z"),
+        ("2026-03-02 09:00:00 CET", None),
+    ],
+)
+def test_instants_as_tools_write_them(text: str, instant: str | None) -> None:
+    found = read("generic", {"id": 1, "version": 1, "created_at": text})
+    check(found, {"created_at": instant, "flags": [] if instant else ["unreadable:created_at"]})
+
+
+def test_a_whole_number_may_be_written_as_a_fraction() -> None:
+    check(read("generic", {"id": 1.0, "version": 3.0}), {"external_id": "1", "source_version": "3"})
+    with pytest.raises(NotUnderstood, match="not a whole number"):
+        read("generic", {"id": 1, "version": 3.5})
+
+
+def test_a_link_without_its_scheme_is_one() -> None:
+    def url(text: str) -> Any:
+        return read("generic", {"id": 1, "url": text})["url"]
+
+    assert url("acme.example/agent/tickets/35") == "https://acme.example/agent/tickets/35"
+    assert url("http://acme.example") == "http://acme.example"
+    for other in ("javascript:alert(1)", "/tickets/35", "see the wiki/page", "ftp://acme.example/x"):
+        assert url(other) is None
+
+
 def test_generic() -> None:
     body = {
         "id": "A-1",
@@ -826,6 +945,7 @@ def test_generic() -> None:
     ("source", "body", "reason"),
     [
         ("generic", {"title": "no id"}, "id || external_id: the ticket's own id is missing"),
+        ("generic", None, "(body): null where an object"),
         ("generic", {"id": True}, "id || external_id: a truth value where"),
         ("generic", {"id": "x" * 300}, "more than 200 characters"),
         ("generic", {"id": 1, "title": ["a"]}, "title || subject: a list where"),

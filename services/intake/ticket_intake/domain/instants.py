@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
 
@@ -11,6 +12,9 @@ _LATEST: Final = 253_402_300_799_000_000
 """The last second of the year 9999."""
 _EPOCH_SCALES: Final = ((100_000_000_000, 1_000_000), (100_000_000_000_000, 1_000), (100_000_000_000_000_000, 1))
 """Below the first number: times how many microseconds. Seconds until 5138, then milli-, micro-, nanoseconds."""
+
+_ZONE_APART: Final = re.compile(r"\s*(?:UTC|GMT)$|\s+(?=[+-]\d\d:?\d\d$)")
+"""Ruby's way to end a time, ` UTC` or ` +0100`: Zammad's and Zendesk's placeholders are filled in so."""
 
 
 def to_datetime(microseconds: int) -> datetime:
@@ -28,8 +32,8 @@ def read(value: Any, formats: tuple[str, ...], zone: tzinfo) -> int | None:
     """The instant a value names, in the first format that fits; None for none at all (a null, an empty text, a year
     before 1970, as Alertmanager's year 1). Raises ValueError when no format fits.
 
-    formats: `iso` (ISO 8601; without an offset it is in `zone`), `epoch` (a number since 1970, its unit by its size:
-    seconds to nanoseconds), or a strptime format, in `zone`.
+    formats: `iso` (ISO 8601, its offset also after a space or as ` UTC`; without one it is in `zone`), `epoch` (a
+    number since 1970, its unit by its size: seconds to nanoseconds), or a strptime format, in `zone`.
     """
     if value is None or value == "":
         return None
@@ -42,13 +46,14 @@ def read(value: Any, formats: tuple[str, ...], zone: tzinfo) -> int | None:
     if not isinstance(value, str):
         raise ValueError("neither a text nor a number")
     text = value.strip()
+    # Milliseconds as a text may also read as a day of the year 1712 and a time.
+    if len(text) > 8 and text.isdecimal() and "epoch" in formats:
+        return _epoch(int(text[:20]))
     for form in formats:
         if form == "epoch":
-            if text.isdecimal() and len(text) > 8:
-                return _epoch(int(text[:20]))
             continue
         try:
-            at = datetime.fromisoformat(text) if form == "iso" else datetime.strptime(text, form)  # noqa: DTZ007
+            at = _iso(text) if form == "iso" else datetime.strptime(text, form)  # noqa: DTZ007
         except ValueError:
             continue
         try:
@@ -57,6 +62,13 @@ def read(value: Any, formats: tuple[str, ...], zone: tzinfo) -> int | None:
             return None
         return gone if 0 <= gone <= _LATEST else None
     raise ValueError(f"in none of its formats ({', '.join(formats)})")
+
+
+def _iso(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.fromisoformat(_ZONE_APART.sub(lambda found: "+00:00" if found[0].strip() else "", text))
 
 
 def _epoch(number: float) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
@@ -31,6 +32,10 @@ _SKEW: Final = 5 * 60 * 1_000_000
 MOST_COMMENTS: Final = 1_000
 MOST_ATTACHMENTS: Final = 200
 _TRUE = frozenset(("true", "1", "yes", "y", "on"))
+
+
+_NO_SCHEME: Final = re.compile(r"(?i:[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d+)?/\S*)")
+"""A link as Zendesk's `{{ticket.url}}` is filled in: host and path."""
 
 
 def digest(data: bytes) -> bytes:
@@ -314,6 +319,8 @@ def _leaves(value: Any, names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 
 def _kind(value: Any) -> str:
+    if value is None or value is MISSING:
+        return "null" if value is None else "nothing"
     return {dict: "an object", list: "a list", str: "a text", bool: "a truth value"}.get(type(value), "a number")
 
 
@@ -435,6 +442,8 @@ def _text(leaf: str, found: Any, rule: Rule, path: Path, cut: list[str]) -> Any:
 
 def _url(leaf: str, found: Any, rule: Rule, path: Path, cut: list[str]) -> Any:
     text = _scalar(found, path)
+    if _NO_SCHEME.fullmatch(text):
+        return f"https://{text}"
     return text if text.lower().startswith(("http://", "https://")) and " " not in text else None
 
 
@@ -499,6 +508,8 @@ def _number(part: VersionPart, scope: Any) -> int | None:
             return instants.read(found, part.formats, part.zone)
         except ValueError as error:
             raise NotUnderstood(part.path.text, f"{code(found)} is not an instant: {error}") from error
+    if type(found) is float and found.is_integer():
+        found = int(found)
     if type(found) is int and abs(found) < 2**62:
         return found
     text = found.strip().replace(",", "").replace(" ", "") if isinstance(found, str) else ""
