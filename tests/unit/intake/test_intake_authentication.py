@@ -215,6 +215,20 @@ def test_bearer() -> None:
     assert check.verify({}, b"", None, NOW) is Verdict.REFUSED
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_secret_beyond_ascii_in_a_header(encoding: str) -> None:
+    """Headers are read as Latin-1, whatever the sender wrote them in."""
+    secret = "schlüssel-à"  # ends in what reads as a space
+    secrets = Secrets({"OLD": secret})
+    sent = secret.encode(encoding).decode("latin-1")
+    header = Verifier([HeaderAuthentication(scheme="header", header="X-Token", secrets=TOKENS)], secrets)
+    assert header.verify({"x-token": sent}, b"", None, NOW) is Verdict.AUTHENTIC
+    assert header.verify({"x-token": sent[:-1]}, b"", None, NOW) is Verdict.REFUSED
+    bearer = Verifier([BearerAuthentication(scheme="bearer", secrets=TOKENS)], secrets)
+    assert bearer.verify({"authorization": f"Bearer {sent}"}, b"", None, NOW) is Verdict.AUTHENTIC
+    assert bearer.verify({"authorization": f"Bearer {sent}?"}, b"", None, NOW) is Verdict.REFUSED
+
+
 @pytest.mark.parametrize(
     ("client", "verdict"),
     [

@@ -130,10 +130,10 @@ def _matches(
     if isinstance(scheme, HmacAuthentication):
         return _signed(scheme, secrets, headers, body, now)
     if isinstance(scheme, HeaderAuthentication):
-        return _any_equal(secrets, [headers.get(scheme.header.lower(), "").encode("utf-8", "replace")])
+        return _any_equal(secrets, _written(headers.get(scheme.header.lower(), "")))
     kind, _, credentials = headers.get("authorization", "").partition(" ")
     if isinstance(scheme, BearerAuthentication):
-        return kind.lower() == "bearer" and _any_equal(secrets, [credentials.strip().encode("utf-8", "replace")])
+        return kind.lower() == "bearer" and _any_equal(secrets, _written(credentials.strip(" \t")))
     if kind.lower() != "basic":
         return False
     try:
@@ -142,6 +142,11 @@ def _matches(
         return False
     user = scheme.user.encode()
     return _any_equal([user + b":" + secret for secret in secrets], [given])
+
+
+def _written(text: str) -> list[bytes]:
+    """What a header's text may have been written from: senders put UTF-8 there, or Latin-1, as which it was read."""
+    return [text.encode("latin-1", "replace"), text.encode("utf-8", "replace")]
 
 
 def _signed(
