@@ -92,7 +92,9 @@ def main(arguments: list[str] | None = None) -> int:
     normalize.add_argument("--source", required=True, metavar="NAME", help="one that ships ready, or a file")
     normalize.add_argument("files", nargs="*", metavar="FILE", type=Path)
     normalize.add_argument("--explain", action="store_true", help="say which path gave which field, and what is unread")
-    normalize.add_argument("--received", metavar="INSTANT", help="when they were received (RFC 3339); now if not given")
+    normalize.add_argument(
+        "--received", metavar="INSTANT", type=_instant, help="when they were received (RFC 3339); now if not given"
+    )
     normalize.add_argument("--json", action="store_true", help="one JSON object a line")
 
     sources = commands.add_parser("sources", help="list, show and check source documents")
@@ -121,6 +123,13 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except BrokenPipeError:
         return 0
+
+
+def _instant(text: str) -> datetime:
+    try:
+        return parse_instant(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no instant; write it as 2026-03-02T09:00:00Z") from error
 
 
 def _documents(settings: Settings) -> dict[str, Document]:
@@ -171,7 +180,7 @@ def serve() -> int:
 
 def _normalize(options: argparse.Namespace) -> int:
     source = documents.load(options.source).compile()
-    received = instants.of_datetime(parse_instant(options.received) if options.received else datetime.now(UTC))
+    received = instants.of_datetime(options.received or datetime.now(UTC))
     states: dict[str, merge.State] = {}
     failed = False
     for name, raw in _messages(options.files):
@@ -322,6 +331,8 @@ def _list(options: argparse.Namespace) -> int:
 
 def _show(options: argparse.Namespace) -> int:
     for name in options.documents:
+        if name not in documents.shipped():
+            raise DocumentError(f"{name}: not one that ships ready; there are {', '.join(documents.shipped())}")
         document = documents.load(name)
         text = (resources.files("ticket_intake") / "sources" / f"{document.source}.yaml").read_text(encoding="utf-8")
         print(document.model_dump_json() if options.json else text)

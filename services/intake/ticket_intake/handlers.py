@@ -51,7 +51,16 @@ def decode(value: bytes | None) -> Any:
     except RecursionError as error:
         raise NotUnderstood("(body)", "not JSON that can be read: nested too deeply") from error
     except UnicodeDecodeError as error:
-        raise NotUnderstood("(body)", f"not JSON: not UTF-8 at byte {error.start}") from error
+        raise NotUnderstood("(body)", f"not JSON: not UTF-8 at byte {_not_utf8(value)}") from error
+
+
+def _not_utf8(value: bytes) -> int:
+    """The first byte that is none; the decoder counts from the text that it stands in."""
+    try:
+        value.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return 0
 
 
 _BACKSLASH: Final = re.compile(r'\\(?P<escape>["\\/bfnrt]|u[0-9a-fA-F]{4})?')

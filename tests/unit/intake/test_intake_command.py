@@ -65,6 +65,29 @@ def test_what_is_not_understood_is_said_and_the_rest_goes_on(
     assert json.loads(capsys.readouterr().out)["not_understood"]["path"] == "(body)"
 
 
+def test_the_first_byte_that_is_no_utf8_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    latin = tmp_path / "latin.json"
+    latin.write_bytes('{"id":1,"title":"ü"}'.encode("latin-1"))
+    assert main(["normalize", "--source", "generic", str(latin)]) == 1
+    assert "not UTF-8 at byte 17" in capsys.readouterr().err
+
+
+def test_what_is_no_instant_and_what_does_not_ship_are_said(
+    tmp_path: Path, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for text in ("yesterday", "2026-03-02"):
+        with pytest.raises(SystemExit) as ended:
+            main(["normalize", "--source", "generic", "--received", text, message])
+        assert ended.value.code == 2
+        assert f"'{text}' is no instant; write it as 2026-03-02T09:00:00Z" in capsys.readouterr().err
+    ours = tmp_path / "ours.yaml"
+    ours.write_text("extends: jira\nsource: jira\ntitle: Ours\n")
+    assert main(["sources", "show", str(ours)]) == 1
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert "ours.yaml: not one that ships ready" in said.err
+
+
 def test_a_missing_file_or_source_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["normalize", "--source", "nosuch"]) == 1
     assert capsys.readouterr().err.count("\n") == 1

@@ -170,7 +170,9 @@ async def test_unknown_and_closed_sources() -> None:
 
 async def test_who_is_not_authentic_is_refused_before_anything_is_written() -> None:
     here = desk({"RELAYDESK_SECRET_JIRA": "s", "RELAYDESK_SECRET_ALERTMANAGER": "t"}, client="192.0.2.9")
-    assert "signature" in problem(await here.client.post(GENERIC, content=b"{}", headers=JSON), 401)
+    detail = problem(await here.client.post(GENERIC, content=b"{}", headers=JSON), 401)
+    assert "asks for no signature" in detail
+    assert "not 192.0.2.9" in detail  # there is no secret that could be compared
     problem(await here.client.post("/v1/sources/jira/events", content=b"{}", headers=JSON), 401)
     answer = await here.client.post("/v1/sources/alertmanager/events", content=b"{}", headers=JSON)
     problem(answer, 401)
@@ -200,7 +202,8 @@ async def test_glpis_challenge() -> None:
 async def test_other_media_types_encodings_and_empty_bodies() -> None:
     here = desk()
     post = here.client.post
-    problem(await post(GENERIC, content=b"<a/>", headers={"content-type": "application/xml"}), 415)
+    detail = problem(await post(GENERIC, content=b"<a/>", headers={"content-type": "application/xml"}), 415)
+    assert "let the tool send application/json, or name it in the source's `media_types`" in detail
     problem(await post(GENERIC, content=b"{}", headers={**JSON, "content-encoding": "gzip"}), 415)
     problem(await post(GENERIC, content=b"", headers=JSON), 422)
     for kind in ("application/json; charset=utf-8", "application/vnd.tool+json", "Application/JSON"):

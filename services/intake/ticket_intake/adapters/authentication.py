@@ -68,6 +68,7 @@ class Verifier:
         self._schemes = schemes
         self._secrets = secrets
         self.reads_body = any(isinstance(scheme, HmacAuthentication) for scheme in schemes)
+        self.by_address = all(isinstance(scheme, NoAuthentication) for scheme in schemes)
 
     @property
     def challenge(self) -> str | None:

@@ -264,7 +264,9 @@ class Edge:
                 return refusal
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind and kind not in document.media_types and not kind.endswith("+json"):
-            return _problem(request, 415, f"content-type {kind!r}; this source sends {', '.join(document.media_types)}")
+            wanted = ", ".join(document.media_types)
+            detail = f"content-type {kind!r}; let the tool send {wanted}, or name it in the source's `media_types`"
+            return _problem(request, 415, detail)
         if headers.get("content-encoding", "identity").lower() not in ("identity", ""):
             return _problem(request, 415, "a compressed body; send it as it is, without Content-Encoding")
         if size > limits.body_bytes:
@@ -327,6 +329,8 @@ class Edge:
             return _problem(request, 503, detail, {"Retry-After": "60"})
         challenge = source.verifier.challenge
         detail = "the signature or credentials do not fit; compare the secret here with the one in the tool"
+        if source.verifier.by_address:
+            detail = f"this source asks for no signature; its document says who may send (`allow`), and not {client}"
         return _problem(request, 401, detail, {} if challenge is None else {"WWW-Authenticate": challenge})
 
     async def _write(
