@@ -49,6 +49,37 @@ from ticket_intake.domain import marks
         ("PESEL 44051401359", "personal:national_id", "44051401359"),
         ("CF RSSMRA85T10A562S", "personal:national_id", "RSSMRA85T10A562S"),
         ("BSN: 111222333", "personal:national_id", "111222333"),
+        ("user: bo pass: S3cret!x", "secret:password", "S3cret!x"),
+        ("PW = S3cret!x", "secret:password", "S3cret!x"),
+        ("DB_PASSWORD=Summer2026!", "secret:password", "Summer2026!"),
+        ("lösenord: Sommar26", "secret:password", "Sommar26"),
+        ("Пароль: Лето2026", "secret:password", "Лето2026"),
+        ("パスワード：natsu2026", "secret:password", "natsu2026"),
+        ("aws_secret_access_key = " + "aB3/" * 10, "secret:token", "aB3/" * 10),
+        ("MY_API_KEY=9f8a7b6c5d4e3f2a1b", "secret:token", "9f8a7b6c5d4e3f2a1b"),
+        ("AccountKey=" + "aB3+" * 21 + "==", "secret:token", "aB3+" * 21 + "=="),
+        ("ATATT3x" + "aB3" * 20, "secret:token", None),
+        ("hf_" + "aB" * 17, "secret:token", None),
+        ("sk-proj-" + "ab" * 12, "secret:token", None),
+        ("Authorization: Basic dXNlcjpodW50ZXIy", "secret:password", None),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----\nDEK-Info: AES-128-CBC,0A1B\n\nMIIB\n-----END RSA PRIVATE KEY-----",
+            "secret:private_key",
+            None,
+        ),
+        (
+            "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQOY\n-----END PGP PRIVATE KEY BLOCK-----",
+            "secret:private_key",
+            None,
+        ),
+        (
+            "-----BEGIN PRIVATE KEY-----\n" + "MIIE" * 16 + "\n" + "a1B2" * 16 + "\nand so on",
+            "secret:private_key",
+            "-----BEGIN PRIVATE KEY-----\n" + "MIIE" * 16 + "\n" + "a1B2" * 16,
+        ),
+        ("iban de89370400440532013000", "personal:bank_account", "de89370400440532013000"),
+        ("4222222222222", "personal:card_number", "4222222222222"),
+        ("2223 0031 2200 3222", "personal:card_number", "2223 0031 2200 3222"),
     ],
 )
 def test_found(text: str, kind: str, marked: str | None) -> None:
@@ -83,6 +114,13 @@ def test_found(text: str, kind: str, marked: str | None) -> None:
         "token: required_by_policy",
         "https://corp.example:8443/path",
         "10.0.0.1:5432",
+        "IMEI 356938035643809",  # with a card's check digit
+        "IMEI: 490154203237518",
+        "call +49 151 1234 5678",  # Luhn finds nothing wrong with it
+        "password: ********",
+        "tests pass: yes, all",
+        "bypass: on23",
+        "sk-learn-something-like-this-name",
     ],
 )
 def test_left_alone(text: str) -> None:
@@ -94,7 +132,10 @@ def test_flags_name_the_kind_and_the_place() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["1 " * 16_000, "password " * 4_000, "A" * 32_000, "eyJ" * 10_000, "a://" * 8_000, "DE89 " * 6_000]
+    "text",
+    ["1 " * 16_000, "password " * 4_000, "A" * 32_000, "eyJ" * 10_000, "a://" * 8_000, "DE89 " * 6_000]
+    + [f"-----BEGIN PRIVATE KEY-----{end}" for end in ("a-" * 16_000, "\n" + "A" * 32_000, " AAAAAAAAAAAAAAAA" * 2_000)]
+    + ["-----BEGIN PRIVATE KEY-----" * 1_200, "pass=" * 6_000, "de89" * 8_000],
 )
 def test_hostile_text_takes_bounded_time(text: str) -> None:
     start = time.process_time()

@@ -36,9 +36,19 @@ class Mark(NamedTuple):
 Valid = Callable[[str], bool]
 
 
+_CARDS = re.compile(
+    r"4(?:\d{12}|\d{15}|\d{18})"  # Visa
+    r"|(?:5[1-5]\d\d|2(?:2[2-9]|[3-6]\d|7[0-2])\d)\d{12}"  # Mastercard
+    r"|3[47]\d{13}"  # American Express
+    r"|3(?:0[0-5]|[689]\d)\d{11}"  # Diners
+    r"|(?:35|5[06-8]|6\d)\d{14,17}"  # JCB, Maestro, Discover, UnionPay
+)
+"""How each network's numbers begin and how long they are. A phone's IMEI, of 15 digits, has the same check digit."""
+
+
 def _card(text: str) -> bool:
     digits = re.sub(r"\D", "", text)
-    return digits[0] in "23456" and len(set(digits)) > 1 and luhn.is_valid(digits)
+    return _CARDS.fullmatch(digits) is not None and len(set(digits)) > 1 and luhn.is_valid(digits)
 
 
 def _iban(text: str) -> bool:
@@ -54,8 +64,13 @@ def _has_digit(text: str) -> bool:
     return any(map(str.isdigit, text))
 
 
+def _random(text: str) -> bool:
+    """Not a name made of words and dashes."""
+    return _has_digit(text) or max(map(len, text.split("-"))) >= 20
+
+
 def _password(text: str) -> bool:
-    return len(text) >= 4 and text.lower() not in _NO_PASSWORDS
+    return len(text) >= 4 and text.lower() not in _NO_PASSWORDS and any(map(str.isalnum, text))
 
 
 _NO_PASSWORDS = frozenset(
@@ -84,9 +99,12 @@ _NO_PASSWORDS = frozenset(
 )
 _WORDS = (
     *("password", "passwort", "passwd", "passcode", "passphrase", "pwd", "kennwort", "mot de passe", "contraseña"),
-    *("wachtwoord", "senha", "hasło", "heslo"),
+    *("wachtwoord", "senha", "hasło", "heslo", "lösenord", "passord", "adgangskode", "salasana", "jelszó", "parola"),
+    *("parolă", "şifre", "пароль", "パスワード", "密码", "비밀번호"),
 )
+"""In the languages that are detected, as far as the word means nothing else."""
 _WORD = f"(?:{'|'.join(_WORDS)})"
+_SHORT = ("pass", "pw")
 _DIGITS = ("three digits in a row",)
 _THREE_DIGITS = re.compile(r"\d{3}")
 
@@ -99,27 +117,44 @@ _KINDS: tuple[tuple[str, tuple[str, ...], re.Pattern[str], Valid], ...] = (
     (
         "secret:private_key",
         ("private key",),
-        re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----(?:[^-]{0,8000}-----END [A-Z ]{0,30}PRIVATE KEY-----)?"),
+        # Headers within it have dashes of their own; of one that was pasted in part, the lines that follow are it too.
+        re.compile(
+            r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
+            r"(?:[^-]{0,8000}(?:-(?!----)[^-]{0,8000}){0,50}-----END [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
+            r"|(?:\s{1,4}[A-Za-z0-9+/=]{16,200}){1,400})?"
+        ),
         _any,
     ),
     (
         "secret:token",
-        ("akia", "asia", "gh", "glpat-", "xox", "sk-", "k_live_", "k_test_", "aiza", "ya29.", "npm_", "sg.", "eyj"),
+        (
+            *("akia", "asia", "gh", "glpat-", "xox", "k_live_", "k_test_", "aiza", "ya29.", "npm_", "sg.", "eyj"),
+            *("xapp-", "hvs.", "hf_", "pypi-", "atatt3", "dop_v1_", "shpat_"),
+        ),
         re.compile(
             r"\b(?:A(?:KI|SI)A[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_\w{22,255}|glpat-[\w-]{20,64}"
-            r"|xox[abeoprs]-[\w-]{10,250}|sk-[\w-]{20,200}|[sr]k_(?:live|test)_\w{16,200}|AIza[\w-]{35}"
+            r"|xox[abeoprs]-[\w-]{10,250}|[sr]k_(?:live|test)_\w{16,200}|AIza[\w-]{35}"
             r"|ya29\.[\w-]{20,500}|npm_[A-Za-z0-9]{36}|SG\.[\w-]{16,64}\.[\w-]{16,64}"
+            r"|xapp-[\w-]{20,250}|hvs\.[\w-]{20,250}|hf_[A-Za-z0-9]{30,60}|pypi-[\w-]{20,250}|ATATT3[\w=-]{20,250}"
+            r"|dop_v1_[0-9a-f]{64}|shpat_[0-9a-fA-F]{32}"
             r"|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,})"
         ),
         _any,
     ),
+    ("secret:token", ("sk-",), re.compile(r"\bsk-[\w-]{20,200}"), _random),  # OpenAI's, Anthropic's
     ("secret:token", ("hooks.slack.com",), re.compile(r"hooks\.slack\.com/services/[\w/]{20,100}"), _any),
     ("secret:token", ("bearer ",), re.compile(r"(?i:\bbearer )[\w.~+/-]{20,}=*"), _any),
+    (
+        "secret:password",  # user and password, encoded
+        ("authorization",),
+        re.compile(r"(?i:\bauthorization[\"']?[ \t]*[:=][ \t]*[\"']?basic )[A-Za-z0-9+/]{8,400}={0,2}"),
+        _any,
+    ),
     (
         "secret:token",
         ("key", "secret", "token"),
         re.compile(
-            r"\b(?:api|client|access|secret|auth)[ _-]?(?:key|secret|token)\b[\"']?"
+            r"(?<![A-Za-z0-9])(?:api|client|(?:shared)?access|account|secret|auth)[ _-]?(?:key|secret|token)\b[\"']?"
             r"[ \t]*[:=][ \t]*[\"']?([\w./+-]{12,200}=*)",
             re.I,
         ),
@@ -128,13 +163,23 @@ _KINDS: tuple[tuple[str, tuple[str, ...], re.Pattern[str], Valid], ...] = (
     (
         "secret:password",
         _WORDS,
-        re.compile(rf"\b{_WORD}\b[\"']?[ \t]*(?:[:=]|{_IS}[ \t]*:)[ \t]*{_VALUE}", re.I),
+        re.compile(rf"(?<![^\W_]){_WORD}\b[\"']?[ \t]*(?:[:=：]|{_IS}[ \t]*:)[ \t]*{_VALUE}", re.I),
         _password,
     ),
     (
         "secret:password",  # without a colon only what looks like one: it has a digit or a sign
         _WORDS,
-        re.compile(rf"\b{_WORD}\b[ \t]+{_IS}[ \t]+(?=[^\s{_SHUT}]*[\d!$%&*#@?+]){_VALUE}", re.I),
+        re.compile(rf"(?<![^\W_]){_WORD}\b[ \t]+{_IS}[ \t]+(?=[^\s{_SHUT}]*[\d!$%&*#@?+]){_VALUE}", re.I),
+        _password,
+    ),
+    (
+        "secret:password",  # a short word names much else: only what holds letters with digits or signs
+        _SHORT,
+        re.compile(
+            rf"(?<![^\W_])(?:{'|'.join(_SHORT)})[ \t]*[:=][ \t]*(?=[^\s{_SHUT}]{{0,80}}[\d!$%&*#@?+])"
+            rf"(?=[^\s{_SHUT}]{{0,80}}[^\W\d_]){_VALUE}",
+            re.I,
+        ),
         _password,
     ),
     (
@@ -143,11 +188,11 @@ _KINDS: tuple[tuple[str, tuple[str, ...], re.Pattern[str], Valid], ...] = (
         re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@]{1,64}:([^\s:/@]{1,80})@", re.I),
         _any,
     ),
-    ("personal:card_number", _DIGITS, re.compile(r"(?<![\d.,-])\d(?:[ -]?\d){12,18}(?![\d-])"), _card),
+    ("personal:card_number", _DIGITS, re.compile(r"(?<![\d.,+-])\d(?:[ -]?\d){12,18}(?![\d-])"), _card),
     (
         "personal:bank_account",
         _DIGITS,
-        re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"),
+        re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", re.I),
         _iban,
     ),
     *(
