@@ -86,6 +86,20 @@ def test_text_that_only_looks_a_little_like_html_stays() -> None:
     assert readable("x < y and <p>y</p>", "detect").text == "x < y and\n\ny"
 
 
+@pytest.mark.parametrize(
+    ("sent", "text"),
+    [
+        ("Look: <img src='https://track.example/p.gif?u=7' width='1'>", "Look:"),
+        ("<script>alert(1)</script>It smokes", "It smokes"),
+        ("<blockquote>old</blockquote>", "> old"),
+        ("one <code>two</code>", "one two"),
+        ("the <script> tag is blocked, please help", "the <script> tag is blocked, please help"),
+    ],
+)
+def test_html_is_known_by_what_people_do_not_write(sent: str, text: str) -> None:
+    assert readable(sent, "detect").text == text
+
+
 def test_jiras_document_format() -> None:
     def node(kind: str, *content: object) -> dict[str, object]:
         return {"type": kind, "content": list(content)}
@@ -97,6 +111,8 @@ def test_jiras_document_format() -> None:
     items = node("bulletList", node("listItem", node("paragraph", words("one"))))
     document = node("doc", node("paragraph", words("Hello "), mention), items)
     assert readable(document, "detect").text == "Hello @Ann\n- one"
+    folded = {**node("expand", node("paragraph", words("inside"))), "attrs": {"title": "Log"}}
+    assert readable(node("doc", folded), "detect").text == "Log\ninside"
 
 
 @given(st.text(max_size=400))

@@ -32,9 +32,12 @@ _UNWANTED = re.compile(
 _SPACES = re.compile(r"[^\S\n]+")
 _BLANK_LINES = re.compile(r"\n{3,}")
 _TAG = re.compile(
-    r"<(?:!doctype\b|(?:html|body|head|div|p|br|span|table|ul|ol|li|a|b|i|em|strong|pre|font|h[1-6])(?:\s*/?>|\s+[\w-]+\s*=))",
+    r"<(?:!doctype\b|/(?:script|style|iframe|svg)\s*>"
+    r"|(?:html|body|head|div|p|br|span|table|ul|ol|li|a|b|i|u|em|strong|pre|code|blockquote|hr|img|font|h[1-6])"
+    r"(?:\s*/?>|\s+[\w-]+\s*=))",
     re.I,
 )
+"""What says that a text is HTML. Of what hides its content the end must be there: people also write about scripts."""
 _QUOTE_HINT = re.compile(
     r"^>|wrote:|schrieb|a écrit|escribi|ha scritto|schreef|napisał|^-{3,}|^\*?(?:From|Von|De|Da|Od) ?:", re.M
 )
@@ -298,6 +301,8 @@ def _document(node: Any, out: list[str], depth: int) -> None:
         out.append("- ")
     elif kind in ("tableCell", "tableHeader") and out and not out[-1].endswith("\n"):
         out.append("  ")
+    elif kind in ("expand", "nestedExpand") and isinstance(attributes.get("title"), str) and attributes["title"]:
+        out.append(attributes["title"] + "\n")
     content = node.get("content")
     for child in content if isinstance(content, list) else []:
         _document(child, out, depth + 1)
