@@ -184,6 +184,6 @@ async def person(
         if actor is not None:
             await found.sign_in(actor)
         yield found
-        assert found.faults == []
+        assert not found.faults, f"the browser complained: {found.faults}"
     finally:
         await made.close()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
-from integration.handoff_page.page_desk import PageDesk, person
+from integration.handoff_page.page_desk import PageDesk, Person, person
 from integration.handoff_page.scene import Case
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -112,6 +112,52 @@ async def test_the_page_says_when_it_is_not_live_and_catches_up(desk: PageDesk, 
         await page.context.set_offline(False)
         await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
         await expect(page.get_by_role("heading", level=1)).to_have_text("Guest Wi-Fi is back")
+        forget_the_cut_line(somebody)
+
+
+async def test_a_page_that_comes_back_before_its_network_does_tries_again(desk: PageDesk, browser: Browser) -> None:
+    async with person(browser, desk) as somebody:
+        page = await somebody.ticket("INC0048211")
+        await somebody.live()
+        await page.context.set_offline(True)
+        await page.evaluate("dispatchEvent(new Event('pagehide'))")
+        case = desk.cases["INC0048211"]
+        case.says(title="Guest Wi-Fi is slow")
+        await desk.tell(case)
+        await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        await expect(page.locator("#line")).to_have_attribute("data-state", "lost")
+        await page.context.set_offline(False)
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Guest Wi-Fi is slow", timeout=15_000)
+        await somebody.live()
+        forget_the_cut_line(somebody)
+
+
+@pytest.mark.parametrize("status", [429, 502])
+async def test_a_page_that_cannot_be_read_says_so_and_reads_it_later(
+    desk: PageDesk, browser: Browser, status: int
+) -> None:
+    async with person(browser, desk) as somebody:
+        page = await somebody.ticket("INC0048211")
+        await somebody.live()
+
+        async def refuse(route: Route) -> None:
+            await route.fulfill(status=status, body="<h1>Bad gateway</h1>")
+
+        await page.route("**/desk/ticket/**", refuse)
+        case = desk.cases["INC0048211"]
+        case.says(title=f"Guest Wi-Fi, after {status}")
+        await desk.tell(case)
+        await expect(page.locator("#line")).to_have_attribute("data-state", "lost")
+        await page.unroute("**/desk/ticket/**")
+        await expect(page.get_by_role("heading", level=1)).to_have_text(f"Guest Wi-Fi, after {status}", timeout=15_000)
+        await somebody.live()
+        somebody.faults[:] = [fault for fault in somebody.faults if str(status) not in fault]
+
+
+def forget_the_cut_line(somebody: Person) -> None:
+    """The browser complains of whatever was on its way when the test cut the network, and may do so for a moment after
+    it is back."""
+    somebody.faults[:] = [fault for fault in somebody.faults if "ERR_INTERNET_DISCONNECTED" not in fault]
 
 
 async def test_many_changes_at_once_are_told_as_one(desk: PageDesk, browser: Browser) -> None:

@@ -128,11 +128,18 @@ function anew(within) {
     rested = Date.now() + REST;
     if (document.hidden) return (missed = true);
     const answer = await fetch(location.href, { headers: { accept: "text/html" } }).catch(() => undefined);
-    if (!answer) return (missed = true);
+    if (!answer || answer.status === 429 || answer.status >= 500) return later();
     if (!answer.ok) return writing(document) || location.reload();
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     swap(page.querySelector("main"));
+    if (source?.readyState === EventSource.OPEN) state("live");
   }, Math.max(within * Math.random(), rested - Date.now()));
+}
+
+// The line may live on while the page cannot be read: what is shown is not what is.
+function later() {
+  state("lost");
+  anew(REST);
 }
 
 function swap(fresh) {
