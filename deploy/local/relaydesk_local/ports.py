@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import random
 import socket
+import sys
+from collections import deque
+from typing import Final
 
 import psutil
 
 from relaydesk_local.errors import BackendError
 
 HOST = "127.0.0.1"
+_held: Final[deque[socket.socket]] = deque(maxlen=64)
+"""Keep the ports that were given out last: it may take their servers a while to come up."""
 
 
 def is_free(port: int) -> bool:
@@ -25,16 +30,34 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A free port below the range that outgoing connections use.
+    """A free port below the range that outgoing connections use. On Linux no process that asks here is given it again
+    soon.
 
     A client that retries against a stopped server on a port *inside* that range can be given the very port as its own
     source port, connect to itself, and keep the server from coming back.
     """
     for _ in range(200):
         port = random.randint(20_000, 32_000)
-        if is_free(port):
+        if _hold(port):
             return port
     raise BackendError("No free TCP port between 20000 and 32000 on 127.0.0.1: stop some programs, then start again.")
+
+
+def _hold(port: int) -> bool:
+    """Takes the port if it is free. On Linux a server may listen beside a socket that only holds its port, as both say
+    SO_REUSEADDR; who asks without saying so finds it taken."""
+    held = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        held.bind((HOST, port))
+    except OSError:
+        held.close()
+        return False
+    if sys.platform == "linux":
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    else:
+        held.close()
+    _held.append(held)
+    return True
 
 
 def require_free(port: int, wanted_by: str) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import importlib.util
 import os
+import random
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from io import StringIO
@@ -18,7 +20,7 @@ from rich.console import Console
 
 from relaydesk_local import BackendError, jars, java, postgres
 from relaydesk_local.errors import said_plainly
-from relaydesk_local.ports import free_port, is_free, require_free
+from relaydesk_local.ports import HOST, free_port, is_free, require_free
 from relaydesk_local.process import PortLost, ServerProcess
 
 QUIET = Console(file=StringIO())
@@ -85,6 +87,21 @@ class TestPorts:
         assert 20_000 <= port <= 32_000
         assert is_free(port)
         require_free(port, "Kafka")
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a held port would keep its own server away")
+    def test_a_port_is_given_to_nobody_else_before_its_server_is_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        port = free_port()
+        asked = iter([port, port + 1, port + 2, port + 3])
+        monkeypatch.setattr(random, "randint", lambda *_: next(asked))
+        assert free_port() != port
+        code = (
+            "import random; from relaydesk_local.ports import free_port; "
+            f"asked = iter(range({port}, {port + 50})); random.randint = lambda *_: next(asked); print(free_port())"
+        )
+        said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert int(said.stdout) > port + 1
+        with socket.create_server((HOST, port)):
+            assert not is_free(port)
 
 
 class TestFetching:
