@@ -80,7 +80,7 @@ class ServiceSpec:
 def run_service(spec: ServiceSpec, settings: RuntimeSettings, make_loop: Callable[..., Loop] = Loop) -> int:
     """Runs until SIGTERM or SIGINT, or until something ends it; returns the exit code."""
     configure_logs(spec.name, settings.log_level)
-    _spare_the_collector()
+    spare_the_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(spec, settings, make_loop))
 
@@ -295,7 +295,7 @@ async def listening(app: FastAPI, settings: RuntimeSettings) -> AsyncIterator[No
         await serving
 
 
-def _spare_the_collector() -> None:
+def spare_the_collector() -> None:
     """A batch is some ten thousand objects that all live until its commit, and a task's state may be millions that live
     on: with the usual thresholds a third of the time of handling goes into looking for cycles among them."""
     gc.collect()

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
+from operator import attrgetter
+from typing import Final
 
 from ticket_runtime.handling import Arrived, Outcome
 from ticket_runtime.metrics import Metrics
 from ticket_runtime.outputs import Collector, Message, trace_of
 from ticket_runtime.task import Record
+
+_TOPIC: Final = attrgetter("topic")
 
 
 class Tally:
@@ -16,7 +20,7 @@ class Tally:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._outcomes: defaultdict[tuple[str, Outcome], int] = defaultdict(int)
+        self._outcomes: defaultdict[tuple[str, Outcome], int] = defaultdict(int)  # all but what was handled
         self._reasons: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._handled: defaultdict[str, list[Record]] = defaultdict(list)
         self._seen: dict[str, int] = {}
@@ -37,11 +41,12 @@ class Tally:
 
     def message(self, arrived: Arrived, topic: str, outcome: Outcome, out: Collector) -> None:
         """out: as handling the message left it."""
-        self._outcomes[topic, outcome] += 1
-        if outcome == "dead_letter":
-            self._reasons[topic, out.refused] += 1
-        elif outcome == "handled" and out.cause is not None:
+        if outcome == "handled" and out.cause is not None:
             self._handled[topic].append(out.cause)
+        else:
+            self._outcomes[topic, outcome] += 1
+            if outcome == "dead_letter":
+                self._reasons[topic, out.refused] += 1
         self._seen[topic] = arrived.timestamp
 
     def settle(self, written: list[Message], committed_at: float | None) -> None:
@@ -55,13 +60,14 @@ class Tally:
             metrics.handling.labels(group, topic).inc(seconds)
         for topic, timestamp in self._seen.items():
             metrics.saw(topic, timestamp / 1_000)
-        if committed_at is not None:
-            for topic, records in self._handled.items():
+        for topic, records in self._handled.items():
+            metrics.messages.labels(group, topic, "handled").inc(len(records))
+            if committed_at is not None:
                 ages = [max(committed_at - record.instant.timestamp(), 0.0) for record in records]
                 oldest = records[ages.index(max(ages))]
                 trace = trace_of(oldest)[0].traceparent.split("-")[1]
                 metrics.event_age.labels(group, topic).observe_all(ages, trace)
-        for topic, number in Counter(message.topic for message in written).items():
+        for topic, number in Counter(map(_TOPIC, written)).items():
             metrics.written.labels(group, topic).inc(number)
         self.drop()
 

@@ -1,8 +1,8 @@
 """What a text model costs: training, its size, loading it, and a ticket; the rules and the articles beside it.
 
 Process time where neighbours on the machine would count, the best of some rounds. Goals: trained on 38,000 tickets
-within two minutes, at most a megabyte, loaded within 0.2 s, at most 100 µs a ticket in batches with the words that
-weighed, and at most three times what scikit-learn's own vectorizer takes to give the scores alone.
+within two minutes, at most a megabyte, loaded within 0.2 s; a ticket in batches, with the words that weighed, in at
+most twice the time that scikit-learn's own vectorizer takes to give the scores alone.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def test_a_model_is_loaded_within_a_fifth_of_a_second(directory: Path) -> None:
     assert loaded <= 0.2
 
 
-def test_a_ticket_takes_a_tenth_of_a_millisecond_with_the_words_that_weighed(directory: Path) -> None:
+def test_a_ticket_with_the_words_that_weighed_takes_little_more_than_its_scores(directory: Path) -> None:
     model, _ = read_model(directory)
     asked = [("", text) for text in TEXTS[:10_000]]
 
@@ -120,8 +120,7 @@ def test_a_ticket_takes_a_tenth_of_a_millisecond_with_the_words_that_weighed(dir
         f"\na ticket: {mine * 1e6:.0f} µs in batches with its words, {alone * 1e6:.0f} µs alone; scikit-learn's "
         f"vectorizer and scores alone {others * 1e6:.0f} µs ({mine / others:.2f} times)"
     )
-    assert mine <= 100e-6
-    assert mine <= 3 * others
+    assert mine <= 2 * others
 
 
 def test_a_model_and_articles_cost_little_beside_the_rules(directory: Path) -> None:

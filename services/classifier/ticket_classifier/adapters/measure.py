@@ -43,17 +43,9 @@ class ClassifierMetrics:
         self._confidence = registry.histogram(CONFIDENCE)
 
     def committed(self, task: int, decided: Sequence[tuple[str, Event]], present: datetime | None) -> None:
-        sure = []
-        counts: Counter[tuple[str, str, int]] = Counter()
-        for _, event in decided:
-            if not isinstance(event, TicketClassified):
-                continue
-            outcome = "abstained" if event.abstained else "decided"
-            if event.inputs.feedback is not None:
-                outcome = "corrected"
-            else:
-                sure.append(event.confidence)
-            counts[outcome, event.priority, event.tier] += 1
+        judged = [event for _, event in decided if isinstance(event, TicketClassified)]
+        counts = Counter((_outcome(event), event.priority, event.tier) for event in judged)
+        sure = [event.confidence for event in judged if event.inputs.feedback is None]
         for (outcome, priority, tier), number in counts.items():
             self._classified.labels(outcome, priority, tier).inc(number)
         if sure:
@@ -61,3 +53,9 @@ class ClassifierMetrics:
 
     def look(self, tasks: Mapping[int, Work], in_force: Agreement | None) -> None:
         """Nothing to look at."""
+
+
+def _outcome(event: TicketClassified) -> str:
+    if event.inputs.feedback is not None:
+        return "corrected"
+    return "abstained" if event.abstained else "decided"
