@@ -146,12 +146,14 @@ def trace_from(said: Mapping[str, bytes], topic: str, partition: int, offset: in
     """The same of headers by name, and where they stand; topic: without prefix."""
     own = said.get("ce_id")
     own_id = own.decode(errors="replace") if own else derive_id(topic, partition, offset)
-    correlation = said.get("ce_correlationid", own_id.encode()).decode(errors="replace")
+    named = said.get("ce_correlationid")
+    correlation = own_id if named is None else named.decode(errors="replace")
     traceparent = (said.get("ce_traceparent") or said.get("traceparent") or b"").decode(errors="replace")
     if not _TRACEPARENT.fullmatch(traceparent):
         hexadecimal = correlation if _ID.fullmatch(correlation) else derive_id(correlation)
         traceparent = cloudevents.root_traceparent(hexadecimal)
-    causation = said.get("ce_causationid", own_id.encode()).decode(errors="replace")
+    named = said.get("ce_causationid")
+    causation = own_id if named is None else named.decode(errors="replace")
     return Trace(correlation, causation, traceparent), own_id
 
 

@@ -206,7 +206,8 @@ class Caps(Strict):
 class Partner(Strict):
     """A contract. calendar: the partner's hours, in its zone, whose days also bound the caps. fields: the allow-list
     of what its topics carry; `comments` are all of them, internal notes too. categories, customers, languages: allowed
-    ones (absent: all). never_flags: tickets with one of these stay inside. regions: where its people and systems see data, in the words of `residency`."""
+    ones (absent: all). never_flags: tickets with one of these stay inside. regions: where its people and systems see
+    data, in the words of `residency`."""
 
     title: str
     calendar: Identifier

@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 import pytest
+from hypothesis import given
+from hypothesis.strategies import datetimes, just, timezones
 
-from ticket_contracts.cloudevents import Event
+from ticket_contracts.cloudevents import Event, instant_text
 from ticket_runtime.handling import (
     DLT,
     ONLY_FOR_GROUP,
@@ -31,6 +33,15 @@ class Said(Event, frozen=True, kw_only=True):
 
     def identity(self) -> tuple[str | int, ...]:
         return (self.ticket,)
+
+
+@given(datetimes(timezones=timezones() | just(UTC), allow_imaginary=False))
+def test_an_instant_has_one_spelling(at: datetime) -> None:
+    try:
+        utc = at.astimezone(UTC)
+    except OverflowError:
+        return  # beyond the years 1 and 9999
+    assert instant_text(at) == utc.isoformat().removesuffix("+00:00") + "Z"
 
 
 class Doing:
