@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from itertools import groupby, pairwise
 from typing import Final
 
@@ -125,7 +125,8 @@ def special_spans(
             open_.setdefault(gap, (at, example))
     for gap in list(open_):
         close(gap, last)
-    return sorted(found, key=lambda span: (span.begin, span.rule or "", [str(trait) for trait in span.traits]))
+    words = cache(lambda traits: [str(trait) for trait in traits])  # the same come again every day
+    return sorted(found, key=lambda span: (span.begin, span.rule or "", words(span.traits)))
 
 
 _Special = tuple[str | None, tuple[Trait, ...]]

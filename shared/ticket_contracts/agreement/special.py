@@ -49,7 +49,8 @@ class Trait(msgspec.Struct, frozen=True):
             return "not of a VIP" if self.other else "of a VIP"
         if self.attribute == "flag":
             return f"without the flag {self.values[0]}" if self.other else f"with the flag {self.values[0]}"
-        values = [value for value in self.values if value.removesuffix(_VARIANT) not in set(self.values) - {value}]
+        named = set(self.values)
+        values = [v for v in self.values if not v.endswith(_VARIANT) or v.removesuffix(_VARIANT) not in named]
         return f"{self.attribute} {'other than ' if self.other else ''}{' or '.join(values)}"
 
 
