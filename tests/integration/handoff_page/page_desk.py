@@ -22,7 +22,7 @@ from ticket_handoff.adapters.access import Access
 from ticket_handoff.adapters.engine import Replies
 from ticket_handoff.adapters.http import install
 from ticket_handoff.adapters.inquiries import Inquiries
-from ticket_handoff.adapters.keys import add_key, read_keys
+from ticket_handoff.adapters.keys import KeyFile, Keys, add_key
 from ticket_handoff.adapters.store import Store
 from ticket_handoff.desk.app import Desk
 from ticket_handoff.desk.signing_in import Provider, SignIn
@@ -67,7 +67,7 @@ class PageDesk:
         self.version, self.agreements, self.now = version, Agreements([version]), now
         self.store = Store(engine, lambda tickets: self.desk.live.changed(tickets))
         self.inquiries = Inquiries(engine, AgreementBook(self.agreements), now)
-        self.known = read_keys(keys)
+        self.known: Keys = KeyFile(keys)
         self.engine, self.provider = engine, provider
         self.desk: Desk
         self.address = ""

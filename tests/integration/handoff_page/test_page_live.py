@@ -9,6 +9,7 @@ from playwright.async_api import Browser, Route, expect
 
 from integration.handoff_page.page_desk import PageDesk, Person, person
 from integration.handoff_page.scene import Case
+from ticket_handoff.adapters.keys import add_key
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -199,4 +200,24 @@ async def test_a_page_whose_session_is_over_says_so(desk: PageDesk, browser: Bro
         await somebody.page.evaluate("dispatchEvent(new Event('pagehide'))")
         await somebody.page.evaluate("dispatchEvent(new Event('pageshow'))")
         await expect(somebody.page.locator("#line")).to_contain_text("Your session is over")
+        somebody.faults[:] = [fault for fault in somebody.faults if "401" not in fault]
+
+
+async def test_whose_key_was_struck_is_told_nothing_more(desk: PageDesk, browser: Browser) -> None:
+    before = desk.keys.read_bytes()
+    desk.tokens["Ines Duarte"] = add_key(desk.keys, "internal", "Ines Duarte")
+    async with person(browser, desk, "Ines Duarte") as somebody:
+        await somebody.live()
+        told: list[str] = []
+        session = await somebody.page.context.new_cdp_session(somebody.page)
+        await session.send("Network.enable")
+        session.on("Network.eventSourceMessageReceived", lambda event: told.append(event["data"]))
+        desk.keys.write_bytes(before)
+        case = Case(desk.version, "INC0048330", "Salary list printed on the wrong floor", 2, desk.now()).judged(
+            "printing"
+        )
+        case.to("service-desk")
+        await desk.tell(case)
+        await expect(somebody.page.locator("#line")).to_contain_text("Your session is over")
+        assert not any("INC0048330" in each for each in told)
         somebody.faults[:] = [fault for fault in somebody.faults if "401" not in fault]

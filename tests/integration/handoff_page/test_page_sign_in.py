@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from integration.handoff_page.identity import CLIENT, CLIENT_SECRET, IdentityProvider
 from integration.handoff_page.page_desk import PageDesk
+from ticket_handoff.adapters.keys import Keys
 from ticket_handoff.desk.signing_in import SESSION_SECONDS, Provider
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -97,7 +98,7 @@ async def test_a_session_ends_with_its_time_with_its_key_and_by_signing_out(
             patch.setattr(sign_in, "_wall", lambda: later)
             assert (await client.get("/desk/")).status_code == 303
         with monkeypatch.context() as patch:
-            patch.setattr(sign_in, "_keys", type(desk.known)([]))
+            patch.setattr(sign_in, "_keys", Keys([]))
             assert (await client.get("/desk/")).status_code == 303, "a key that was taken away"
         assert (await client.post("/desk/sign-out", data={"form_token": token_of(page)})).status_code == 303
         assert (await client.get("/desk/")).status_code == 303

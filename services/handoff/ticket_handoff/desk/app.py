@@ -75,7 +75,7 @@ class Desk:
         secret: str,
     ) -> None:
         self._sign_in = sign_in
-        self._pages = pages = Pages(Reading(engine), inquiries, lambda: self.live, book, now, sign_in.seconds_left)
+        self._pages = pages = Pages(Reading(engine), inquiries, lambda: self.live, book, now, sign_in)
         self.live = Live(engine.url, pages.describe, pages.count)
         self._telling: asyncio.Task[None] | None = None
         acting = Acting(pages, replies, now)

@@ -22,6 +22,7 @@ from ticket_handoff.desk.live import Live
 from ticket_handoff.desk.reading import WINDOW, Counts, Filter, Place, Reading, Ticket
 from ticket_handoff.desk.rendering import Rendering
 from ticket_handoff.desk.seats import Seat, is_offered, may_know, owns
+from ticket_handoff.desk.signing_in import SignIn
 from ticket_handoff.domain.terms import INTERNAL, Book, Terms
 from ticket_handoff.handlers import is_name
 from ticket_runtime.task import Transient
@@ -35,8 +36,7 @@ _NO_VIEW: Final[dict[str, Any]] = dict.fromkeys(TicketView.__struct_fields__)
 
 
 class Pages:
-    """now: the desk's present (UTC). seconds_left: of a request's session. book: raises Transient while no agreement
-    is known."""
+    """now: the desk's present (UTC). book: raises Transient while no agreement is known."""
 
     def __init__(
         self,
@@ -45,10 +45,10 @@ class Pages:
         live: Callable[[], Live],
         book: Book,
         now: Callable[[], datetime],
-        seconds_left: Callable[[Request], float],
+        sign_in: SignIn,
     ) -> None:
         self._reading, self._inquiries, self._live = reading, inquiries, live
-        self._book, self._now, self._seconds_left = book, now, seconds_left
+        self._book, self._now, self._sign_in = book, now, sign_in
         self._rendering = Rendering()
 
     # -- the queue
@@ -93,7 +93,9 @@ class Pages:
 
         async def events() -> AsyncIterator[ServerSentEvent]:
             yield ServerSentEvent(event="hello", data="{}", retry=2_000)
-            async for each in self._live().news(seat, self._seconds_left(request)):
+            async for each in self._live().news(seat, self._sign_in.seconds_left(request)):
+                if not self._sign_in.still_let_in(seat):
+                    return
                 yield ServerSentEvent(event=each.name, data=each.data or "{}")
 
         return EventSourceResponse(events(), ping=_PING_SECONDS, headers={"x-accel-buffering": "no"})

@@ -95,9 +95,12 @@ class SignIn:
         said = request.session.get("seat")
         if not isinstance(said, dict) or said["until"] <= self._wall():
             return None
-        if said["key"] is not None and not self._keys.has(said["key"]):
-            return None
-        return Seat(said["principal"], said["actor"], said["token"], said["key"])
+        seat = Seat(said["principal"], said["actor"], said["token"], said["key"])
+        return seat if self.still_let_in(seat) else None
+
+    def still_let_in(self, seat: Seat) -> bool:
+        """Whether the key that somebody came in by is still one of this desk's."""
+        return seat.key is None or self._keys.has(seat.key)
 
     def seconds_left(self, request: Request) -> float:
         """Of the session of whoever is signed in."""
