@@ -92,9 +92,15 @@ def said(topic: str, event: Event) -> Said:
     return Said(topic, ce_id(event), event.TYPE, event.ticket, encode(event))
 
 
-def agreement() -> Said:
-    version = PUBLISHED.version
-    value = PUBLISHED.model_dump_json(exclude_defaults=True).encode()
+def agreement(without_the_partner_from: datetime | None = None) -> Said:
+    published = PUBLISHED
+    if without_the_partner_from is not None:
+        inside = {name: queue for name, queue in AGREEMENT.queues.items() if queue.partner is None}
+        alone = AGREEMENT.model_copy(update={"partners": {}, "queues": inside, "parties": AGREEMENT.parties[:1]})
+        changed = {"version": digest(alone), "agreement": alone, "effective_at": without_the_partner_from}
+        published = PUBLISHED.model_copy(update=changed)
+    version = published.version
+    value = published.model_dump_json(exclude_defaults=True).encode()
     return Said(topics.AGREEMENT, version, "relaydesk.agreement.published.v1", version, value)
 
 

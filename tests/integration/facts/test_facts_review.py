@@ -58,6 +58,19 @@ async def test_a_review_agrees_with_a_recount_and_names_its_tickets(engine: Asyn
     assert "secret" not in page + (tmp_path / "tickets.csv").read_text(encoding="utf-8-sig")
 
 
+async def test_a_partner_whose_contract_ended_still_has_what_it_had(engine: AsyncEngine, tmp_path: Path) -> None:
+    stories = told.make_stories(200, seed=6)
+    parted = told.agreement(without_the_partner_from=MARCH.since)
+    await write(engine, [told.agreement(), parted, *(r for story in stories for r in story.records)], batch=3_000)
+    await review(engine, MARCH, tmp_path)
+    document = json.loads((tmp_path / "review.json").read_text())
+    figures = {figure["id"]: figure["sides"] for figure in document["figures"]}
+    assert figures["resolved"]["owls"]["of"] > 20
+    assert sum(figures["resolved"][side]["of"] for side in ("internal", "owls")) == figures["resolved"]["all"]["of"]
+    assert any("Night Owls's first line escalated" in finding for finding in document["findings"])
+    assert '<th class="n" title="Night Owls">Night Owls</th>' in (tmp_path / "review.html").read_text()
+
+
 async def test_what_is_hostile_in_names_stays_text(engine: AsyncEngine, tmp_path: Path) -> None:
     (story,) = told.make_stories(1, seed=2)
     hostile = '"><img src=x onerror=alert(1)>'

@@ -23,8 +23,9 @@ class Material:
     they stood at its end. reopenings: with whose resolution was reopened. judged: clocks met or breached. stays: ended
     stays in a partner's first line. taken: first times that a partner had a ticket, with its price. transfers: asked
     for in the period, with what became of them. scores: CSAT. pauses: of resolution clocks. rules: by which tickets
-    first went to a partner. agreements: in force in the period or before it, oldest first. first_at, last_at: what
-    facts there are at all."""
+    first went to a partner. agreements: in force in the period or before it, oldest first. partners: whom the agreement
+    knew in the period, and who had tickets in it although their contract had ended. first_at, last_at: what facts there
+    are at all."""
 
     period: Period
     opened: list[Row]
@@ -176,32 +177,39 @@ async def gather(engine: AsyncEngine, period: Period) -> Material:
 
         agreements = await rows(_AGREEMENTS, {"until": period.until})
         known = await rows("SELECT min(at) AS first_at, max(at) AS last_at FROM facts.versions", {})
+        found: dict[str, Any] = {
+            "opened": await rows(_OPENED),
+            "finished": await rows(_FINISHED),
+            "reopenings": await rows(_REOPENINGS),
+            "judged": await rows(_JUDGED),
+            "stays": await rows(_STAYS),
+            "taken": await rows(_TAKEN),
+            "transfers": await rows(_TRANSFERS),
+            "scores": await rows(_SCORES),
+            "pauses": await rows(_PAUSES),
+            "rules": await rows(_RULES),
+        }
+        of = ("partner", "from_partner", "to_partner")
+        had = {getattr(row, name, None) for some in found.values() for row in some for name in of}
         return Material(
             period=period,
-            opened=await rows(_OPENED),
-            finished=await rows(_FINISHED),
-            reopenings=await rows(_REOPENINGS),
-            judged=await rows(_JUDGED),
-            stays=await rows(_STAYS),
-            taken=await rows(_TAKEN),
-            transfers=await rows(_TRANSFERS),
-            scores=await rows(_SCORES),
-            pauses=await rows(_PAUSES),
-            rules=await rows(_RULES),
+            **found,
             agreements=agreements,
-            **_names(agreements, period),
+            **_names(agreements, period, had),
             first_at=known[0].first_at,
             last_at=known[0].last_at,
         )
 
 
-def _names(agreements: list[Row], period: Period) -> dict[str, Any]:
-    """partners: of the versions in force at some time of the period; titles of queues: of all, the newest first."""
+def _names(agreements: list[Row], period: Period, had: set[str | None]) -> dict[str, Any]:
+    """partners: of the versions in force at some time of the period, and those of `had`; titles of queues: of all, the
+    newest first."""
     partners: dict[str, str] = {}
     titles: dict[str, str] = {}
     for row, following in zip_longest(agreements, agreements[1:]):
         agreement = row.document["agreement"]
         titles |= {name: queue["title"] for name, queue in agreement["queues"].items()}
-        if following is None or following.effective_at > period.since:
-            partners |= {name: contract["title"] for name, contract in agreement.get("partners", {}).items()}
+        now = following is None or following.effective_at > period.since
+        contracts = agreement.get("partners", {}).items()
+        partners |= {name: contract["title"] for name, contract in contracts if now or name in had}
     return {"partners": partners, "titles": titles}

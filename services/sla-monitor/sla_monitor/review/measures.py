@@ -71,7 +71,7 @@ def side_of(row: Row) -> str:
 
 
 def columns(material: Material) -> list[str]:
-    """internal, every partner that the agreement knows, and all."""
+    """internal, every partner of the period, and all."""
     return [INTERNAL, *sorted(material.partners), ALL]
 
 
@@ -95,8 +95,7 @@ def sections(material: Material) -> list[Section]:
 def _split(material: Material, rows: Iterable[Row], side: Callable[[Row], str] = side_of) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {name: [] for name in columns(material)}
     for row in rows:
-        # A partner whose contract ended before the period may still have resolved something in it.
-        found.setdefault(side(row), []).append(row)
+        found[side(row)].append(row)
         found[ALL].append(row)
     return found
 
