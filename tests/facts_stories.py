@@ -374,9 +374,11 @@ def recount(stories: list[Story], since: datetime, until: datetime) -> dict[tupl
                 onward = story.stays[number + 1 : number + 2]
                 end = onward[0][1] if onward else story.resolved_at
                 if end is not None and since <= end < until:
-                    sums["partner_escalation_ratio", "owls"].append(any(TIERS[name] >= 2 for name, _ in onward))
-                    sums["partner_article_coverage_ratio", "owls"].append(story.articles)
-                    sums["partner_correction_ratio", "owls"].append(story.corrected)
+                    passed_on = any(TIERS[name] >= 2 for name, _ in onward)
+                    sums["partner_escalation_ratio", "owls"].append(passed_on)
+                    if passed_on:
+                        sums["partner_article_coverage_ratio", "owls"].append(story.articles)
+                        sums["partner_correction_ratio", "owls"].append(story.corrected)
         if story.resolved_at is not None and since <= story.resolved_at < until:
             queues = [queue for queue, _ in story.stays]
             first = "partner" if queues[0] in PARTNERS else "internal"
