@@ -8,10 +8,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from playwright.async_api import async_playwright
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+import backends
 import facts_stories as told
 from facts_database import engine_of, write
+from integration.handoff_page.page_desk import CHROMIUM, FLAGS
 from sla_monitor.review.commands import review
 from sla_monitor.review.period import month_of, quarter_of
 from ticket_runtime.settings import CannotRun
@@ -69,6 +72,32 @@ async def test_a_partner_whose_contract_ended_still_has_what_it_had(engine: Asyn
     assert sum(figures["resolved"][side]["of"] for side in ("internal", "owls")) == figures["resolved"]["all"]["of"]
     assert any("Night Owls's first line escalated" in finding for finding in document["findings"])
     assert '<th class="n" title="Night Owls">Night Owls</th>' in (tmp_path / "review.html").read_text()
+
+
+async def test_the_page_is_read_on_a_phone_on_paper_and_without_colours(engine: AsyncEngine, tmp_path: Path) -> None:
+    if CHROMIUM is None:
+        backends.unavailable("no Chromium: apt-get install chromium")
+    stories = told.make_stories(200, seed=6)
+    await write(engine, [told.agreement(), *(r for story in stories for r in story.records)], batch=3_000)
+    page_file, *_ = await review(engine, MARCH, tmp_path)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = await browser.new_page(viewport={"width": 390, "height": 800})
+        await page.goto(page_file.as_uri())
+        assert await page.evaluate("document.documentElement.scrollWidth") == 390
+        words = await page.evaluate("document.querySelector('dd').getBoundingClientRect().width")
+        assert words > 300, "how a figure is computed stands in a column of a word a line"
+        heights = await page.evaluate(
+            "[...document.querySelectorAll('figure text')].map(t => t.getBoundingClientRect().height)"
+        )
+        assert min(heights) > 7, "a chart is drawn too small to read"
+        legend = await page.locator("figure", has_text="Breaches by owner").inner_text()
+        assert 0 < legend.find("Internal") < legend.find("Night Owls")  # the company first, whoever has most
+        await page.set_viewport_size({"width": 695, "height": 990})  # A4 without its margins
+        await page.emulate_media(media="print")
+        half = await page.evaluate("document.querySelector('figure:not(.wide)').getBoundingClientRect().width")
+        assert half < 400, "half a chart is as wide as a page"
+        await browser.close()
 
 
 async def test_what_is_hostile_in_names_stays_text(engine: AsyncEngine, tmp_path: Path) -> None:

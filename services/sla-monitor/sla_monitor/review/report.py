@@ -183,7 +183,11 @@ def _charts(material: Material, tables: list[Table]) -> list[Chart]:
         )
     if material.finished:
         made.append(
-            Chart("Time to resolve", "Bar: median, line: up to the 90th percentile", charts.time_to_resolve(material))
+            Chart(
+                "Time to resolve",
+                "Bar: median, line: up to the 90th percentile; the scale is logarithmic",
+                charts.time_to_resolve(material),
+            )
         )
     if any(row.acknowledged_seconds is not None and not row.automatic for row in material.transfers):
         made.append(
@@ -193,7 +197,6 @@ def _charts(material: Material, tables: list[Table]) -> list[Chart]:
         made.append(Chart("Transfers", "By what asked for them", charts.causes(material)))
     breached = next(table for table in tables if table.id == "breaches").lines[:12]
     if breached:
-        colours = dict(charts.sides(material).values())
         made.append(
             Chart(
                 "Breaches by owner",
@@ -201,7 +204,8 @@ def _charts(material: Material, tables: list[Table]) -> list[Chart]:
                 charts.bars(
                     [line.what for line in breached],
                     [line.values["breaches"] for line in breached],
-                    [colours.get(line.values["side"], charts.SIDES[0]) for line in breached],
+                    [line.values["side"] for line in breached],
+                    dict(charts.sides(material).values()),
                 ),
                 wide=True,
             )
