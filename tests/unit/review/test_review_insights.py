@@ -78,6 +78,20 @@ def test_what_is_worth_automating(rows: list[Any], worth: bool) -> None:
     assert bool(insights.automation(material(finished=rows)).lines) == worth
 
 
+def test_what_a_candidate_cost_is_said_in_each_currency_and_for_each_partner() -> None:
+    taken = [
+        row(ticket="t1", partner="owls", price=12.5, currency="EUR"),
+        row(ticket="t1", partner="larks", price=10, currency="EUR"),  # both are paid for a ticket that both took
+        row(ticket="t2", partner="rooks", price=900, currency="INR"),
+        row(ticket="t3", partner="owls", price=1, currency="EUR", category="mail"),
+        row(ticket="t4", partner="owls", price=None, currency=None),
+    ]
+    found = insights.automation(material(finished=[finished(n) for n in range(20)], taken=taken))
+    (line,) = found.lines
+    titles = {title: line.values[name] for name, (title, unit) in found.columns.items() if unit == "money"}
+    assert titles == {"Paid to partners (EUR)": 22.5, "Paid to partners (INR)": 900}
+
+
 def test_a_gap_is_what_is_handed_on_without_an_article() -> None:
     moved = [finished(n, stays=2) for n in range(10)]
     assert [line.what for line in insights.gaps(material(finished=moved)).lines] == ["vpn"]
