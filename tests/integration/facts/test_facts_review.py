@@ -48,6 +48,9 @@ async def test_a_review_agrees_with_a_recount_and_names_its_tickets(engine: Asyn
     ):
         of, value = expected[theirs, side]
         assert figures[ours][partner] == {"value": pytest.approx(value), "of": of}, ours
+    again = sum(story.reopened for story in stories)
+    resolutions = again + sum(story.resolved_at is not None for story in stories)
+    assert figures["reopen"]["all"] == {"value": pytest.approx(again / resolutions), "of": resolutions}
     taken = [s for s in told.make_stories(400, seed=6) if any(queue in told.PARTNERS for queue, _ in s.stays)]
     price = {1: 12.5, 2: 80.0}
     first = [next(told.TIERS[queue] for queue, _ in s.stays if queue in told.PARTNERS) for s in taken]

@@ -20,7 +20,8 @@ Row = Any
 @dataclass(frozen=True, slots=True)
 class Material:
     """opened: tickets opened in the period, with the side that took them first. finished: tickets resolved in it, as
-    they stood at its end. reopenings: with whose resolution was reopened. judged: clocks met or breached. stays: ended
+    they stood at its end. resolutions: every one in it, whether it lasted or not. reopenings: with whose resolution was
+    reopened. judged: clocks met or breached. stays: ended
     stays in a partner's first line. taken: first times that a partner had a ticket, with its price. transfers: asked
     for in the period, with what became of them. scores: CSAT. pauses: of resolution clocks. rules: by which tickets
     first went to a partner. agreements: in force in the period or before it, oldest first. partners: whom the agreement
@@ -30,6 +31,7 @@ class Material:
     period: Period
     opened: list[Row]
     finished: list[Row]
+    resolutions: list[Row]
     reopenings: list[Row]
     judged: list[Row]
     stays: list[Row]
@@ -59,12 +61,15 @@ answered AS (
 SELECT f.*, a.responded_at FROM finished f LEFT JOIN answered a USING (ticket) ORDER BY f.resolved_at, f.ticket
 """
 
-_REOPENINGS = f"""{CTES}
+_IN_WHOSE_STAY = f"""{CTES}
 SELECT v.ticket, v.at, l.url, l.category, l.priority, coalesce(s.side, 'internal') AS side, s.partner, s.queue
 FROM version v JOIN life l USING (ticket)
      LEFT JOIN stay s ON s.ticket = v.ticket AND s.taken_at < v.at AND (s.left_at IS NULL OR v.at <= s.left_at)
-WHERE v.lifecycle = 'reopened' AND v.at >= CAST(:since AS timestamptz) ORDER BY v.at, v.ticket
-"""
+WHERE v.at >= CAST(:since AS timestamptz)"""
+
+_RESOLUTIONS = f"{_IN_WHOSE_STAY} AND v.done AND NOT v.was_done ORDER BY v.at, v.ticket"
+
+_REOPENINGS = f"{_IN_WHOSE_STAY} AND v.lifecycle = 'reopened' ORDER BY v.at, v.ticket"
 
 _JUDGED = f"""{CTES}
 SELECT j.*, l.category, l.priority, l.url FROM judged j JOIN life l USING (ticket)
@@ -180,6 +185,7 @@ async def gather(engine: AsyncEngine, period: Period) -> Material:
         found: dict[str, Any] = {
             "opened": await rows(_OPENED),
             "finished": await rows(_FINISHED),
+            "resolutions": await rows(_RESOLUTIONS),
             "reopenings": await rows(_REOPENINGS),
             "judged": await rows(_JUDGED),
             "stays": await rows(_STAYS),
