@@ -96,6 +96,8 @@ async def test_the_page_is_read_on_a_phone_on_paper_and_without_colours(engine: 
         assert min(heights) > 7, "a chart is drawn too small to read"
         legend = await page.locator("figure", has_text="Breaches by owner").inner_text()
         assert 0 < legend.find("Internal") < legend.find("Night Owls")  # the company first, whoever has most
+        named = await page.evaluate("document.querySelector('td.what').getBoundingClientRect().width")
+        assert named < 200, "what a figure is called pushes the figure out of sight"
         await page.set_viewport_size({"width": 695, "height": 990})  # A4 without its margins
         await page.emulate_media(media="print")
         half = await page.evaluate("document.querySelector('figure:not(.wide)').getBoundingClientRect().width")

@@ -181,7 +181,7 @@ def bars(
         places = range(len(names))
         for place, value, kind in zip(places, values, kinds, strict=True):
             axes.barh(place, value, color=colours[kind], height=0.68, label=kind)
-        _legend(axes, {kind: (kind, colour) for kind, colour in colours.items() if kind in kinds})
+        _legend(axes, {kind: (kind, colour) for kind, colour in colours.items() if kind in kinds}, least=1)
         axes.set_yticks(places, [_plain(name) for name in names], color=INK)
         axes.invert_yaxis()
         top = max(values, default=1) or 1
@@ -219,12 +219,12 @@ def causes(material: Material) -> str:
     return bars([name for name, _ in counted], [n for _, n in counted], [""] * len(counted), {"": SIDES[0]}, HALF)
 
 
-def _legend(axes: Axes, shown: dict[str, tuple[str, str]]) -> None:
-    """One entry for each side, above the chart."""
+def _legend(axes: Axes, shown: dict[str, tuple[str, str]], least: int = 2) -> None:
+    """One entry for each side, above the chart. least: with fewer there is nothing to tell apart."""
     handles, labels = axes.get_legend_handles_labels()
     drawn_as = dict(zip(labels, handles, strict=True))
     once = {title: drawn_as[title] for title, _ in shown.values() if title in drawn_as}
-    if len(shown) > 1 and once:
+    if len(shown) >= least and once:
         axes.legend(
             list(once.values()),
             [label if len(label) <= 18 else label[:17] + "…" for label in once],
