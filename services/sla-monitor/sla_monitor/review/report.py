@@ -175,7 +175,11 @@ def _share_of(lines: list[insights.Line], whole: int) -> str:
 def _charts(material: Material, tables: list[Table]) -> list[Chart]:
     made = []
     if material.opened:
-        says = "By the side that took them first; weekends are shaded" if material.period.days <= 31 else "By week"
+        says = "By the side that took them first; weekends are shaded"
+        if material.period.days > 31:
+            says = "By week and the side that took them first"
+            if rest := material.period.days % 7:  # a last bar that is short says nothing of the work
+                says += f"; the last bar is of {rest} day{'s' if rest > 1 else ''}"
         made.append(Chart("Tickets opened", says, charts.volume(material), wide=True))
     if any(row.clock == "resolution" for row in material.judged):
         made.append(
