@@ -92,9 +92,15 @@ def said(topic: str, event: Event) -> Said:
     return Said(topic, ce_id(event), event.TYPE, event.ticket, encode(event))
 
 
-def agreement() -> Said:
-    version = PUBLISHED.version
-    value = PUBLISHED.model_dump_json(exclude_defaults=True).encode()
+def agreement(without_the_partner_from: datetime | None = None) -> Said:
+    published = PUBLISHED
+    if without_the_partner_from is not None:
+        inside = {name: queue for name, queue in AGREEMENT.queues.items() if queue.partner is None}
+        alone = AGREEMENT.model_copy(update={"partners": {}, "queues": inside, "parties": AGREEMENT.parties[:1]})
+        changed = {"version": digest(alone), "agreement": alone, "effective_at": without_the_partner_from}
+        published = PUBLISHED.model_copy(update=changed)
+    version = published.version
+    value = published.model_dump_json(exclude_defaults=True).encode()
     return Said(topics.AGREEMENT, version, "relaydesk.agreement.published.v1", version, value)
 
 
@@ -368,9 +374,11 @@ def recount(stories: list[Story], since: datetime, until: datetime) -> dict[tupl
                 onward = story.stays[number + 1 : number + 2]
                 end = onward[0][1] if onward else story.resolved_at
                 if end is not None and since <= end < until:
-                    sums["partner_escalation_ratio", "owls"].append(any(TIERS[name] >= 2 for name, _ in onward))
-                    sums["partner_article_coverage_ratio", "owls"].append(story.articles)
-                    sums["partner_correction_ratio", "owls"].append(story.corrected)
+                    passed_on = any(TIERS[name] >= 2 for name, _ in onward)
+                    sums["partner_escalation_ratio", "owls"].append(passed_on)
+                    if passed_on:
+                        sums["partner_article_coverage_ratio", "owls"].append(story.articles)
+                        sums["partner_correction_ratio", "owls"].append(story.corrected)
         if story.resolved_at is not None and since <= story.resolved_at < until:
             queues = [queue for queue, _ in story.stays]
             first = "partner" if queues[0] in PARTNERS else "internal"

@@ -321,7 +321,7 @@ class Metrics:
     def nothing_of(self, task: int, inputs: Iterable[tuple[str, int]]) -> None:
         """A task has left this process: what it last said of itself, and of its inputs (topic, partition), is no longer
         true here."""
-        for gauge in (self.committed, self.oldest, self.due):
+        for gauge in (self.committed, self.oldest, self.due, self.restored):
             gauge.remove(self.group, str(task))
         for topic, partition in inputs:
             self.lag.remove(self.group, topic, str(partition))

@@ -14,6 +14,7 @@ import yaml
 
 import backends
 from relaydesk_observe import catalogue
+from relaydesk_observe.dashboards import BOARDS
 
 ROOT = Path(__file__).parents[3]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
@@ -78,6 +79,15 @@ def test_a_rule_asks_only_for_metrics_that_are_exported(rule: dict[str, Any]) ->
     known = catalogue.series_names() | {each["record"] for each in rules() if "record" in each}
     asked = set(re.findall(r"relaydesk[a-z0-9_:]*", rule["expr"]))
     assert asked - known - {"relaydesk"} == set()
+
+
+def test_a_transfer_that_is_on_its_agreed_path_wakes_nobody() -> None:
+    agreed = yaml.safe_load((ROOT / "deploy/agreements/default.yaml").read_text())["transfers"]["total_seconds"]
+    (alert,) = [alert for alert in alerts() if alert["alert"] == "TransferUnacknowledged"]
+    assert alert["expr"].endswith(f"> {agreed}")
+    for name in ("desk", "transfers"):
+        shown = [p for p in BOARDS[name].panels if "oldest_unacknowledged" in p.queries[0][0]]
+        assert [panel.bad for panel in shown] == [agreed]
 
 
 @pytest.mark.parametrize("page", sorted(RUNBOOKS.glob("*.md")), ids=lambda page: page.stem)

@@ -133,3 +133,13 @@ def test_the_slowest_of_a_batch_leads_to_its_trace() -> None:
     (line,) = [line for line in text.splitlines() if "trace_id" in line]
     assert 'le="5.0"' in line
     assert '# {trace_id="4bf92f3577b34da6a3ce929d0e0e4736"} 3.0' in line
+
+
+def test_nothing_is_told_of_a_task_that_has_left() -> None:
+    metrics = Metrics("g")
+    for gauge in (metrics.committed, metrics.oldest, metrics.due, metrics.restored):
+        gauge.labels("g", 3).set(0.4)  # it left before its state was restored
+    metrics.lag.labels("g", "topic", 3).set(7)
+    metrics.nothing_of(3, [("topic", 3)])
+    told = [sample for family in metrics.registry.collect() for sample in family.samples]
+    assert [sample.name for sample in told if sample.labels.get("task") or sample.labels.get("partition")] == []

@@ -98,6 +98,15 @@ class TestRouter:
         metrics.look({}, self.agreement)
         assert value("relaydesk_queue_tickets", {"queue": queue}) is None
 
+    def test_a_router_that_stands_by_tells_of_no_ticket_that_waits(self) -> None:
+        registry, metrics, work, out = self.story()
+        work.handle(router_desk.record(normalized(at=MONDAY)), out)
+        metrics.look({0: work}, self.agreement)
+        told = ("open_tickets", "unrouted_tickets", "oldest_unrouted_timestamp_seconds")
+        assert [registry.get_sample_value(f"relaydesk_{name}") for name in told] == [1, 1, MONDAY.timestamp()]
+        metrics.look({}, self.agreement)
+        assert [registry.get_sample_value(f"relaydesk_{name}") for name in told] == [0, 0, 0]
+
     def test_where_the_agreement_can_lead_is_there_before_the_first_decision(self) -> None:
         registry, metrics, work, out = self.story()
         registry.agree(self.agreement)

@@ -56,6 +56,17 @@ def test_a_dashboard_has_its_own_name_and_panels_that_explain_themselves(name: s
 
 
 @pytest.mark.parametrize("name", dashboards.BOARDS)
+def test_grafana_shows_all_rows_of_a_table_and_the_limit_of_a_graph(name: str) -> None:
+    made: dict[str, Any] = json.loads((ROOT / f"deploy/grafana/dashboards/{name}.json").read_text())
+    for panel in made["panels"]:
+        if panel["type"] == "table":
+            assert [target.get("format") for target in panel["targets"]] == ["table"], panel["title"]
+        if panel["type"] == "timeseries" and len(panel["fieldConfig"]["defaults"]["thresholds"]["steps"]) > 1:
+            style = panel["fieldConfig"]["defaults"]["custom"].get("thresholdsStyle")
+            assert style == {"mode": "line"}, panel["title"]
+
+
+@pytest.mark.parametrize("name", dashboards.BOARDS)
 def test_a_panel_asks_only_for_what_is_exported(name: str) -> None:
     known = catalogue.series_names() | RECORDED
     for panel in dashboards.BOARDS[name].panels:

@@ -75,8 +75,11 @@ def test_periods_and_the_ones_before_them() -> None:
         (None, "ratio", "–"),
         (0.5, "ratio", "50.0 %"),
         (1.0, "ratio", "100 %"),
-        (0.9999, "ratio", "100 %"),
+        (0.997, "ratio", "99.7 %"),  # three breaches of a thousand clocks are not all of them kept
+        (0.9999, "ratio", "> 99.9 %"),
         (0.0, "ratio", "0 %"),
+        (0.0001, "ratio", "< 0.1 %"),
+        (1.25, "ratio", "125 %"),
         (41, "seconds", "41 s"),
         (89.6, "seconds", "90 s"),
         (3_599, "seconds", "60 min"),

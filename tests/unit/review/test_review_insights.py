@@ -16,8 +16,8 @@ AT = datetime(2016, 3, 7, 9, tzinfo=UTC)
 
 
 def material(**more: Any) -> Material:
-    lists = ("opened", "finished", "reopenings", "judged", "stays", "taken", "transfers", "scores", "pauses", "rules")
-    given: dict[str, Any] = {name: [] for name in (*lists, "agreements")}
+    lists = ("opened", "finished", "resolutions", "reopenings", "judged", "stays", "taken", "transfers", "scores")
+    given: dict[str, Any] = {name: [] for name in (*lists, "pauses", "rules", "agreements")}
     given |= {
         "period": month_of("2016-03"),
         "partners": {"owls": "Night Owls – nights"},
@@ -76,6 +76,38 @@ def test_a_breach_is_given_to_who_owned_the_ticket_then() -> None:
 )
 def test_what_is_worth_automating(rows: list[Any], worth: bool) -> None:
     assert bool(insights.automation(material(finished=rows)).lines) == worth
+
+
+def test_what_a_candidate_cost_is_said_in_each_currency_and_for_each_partner() -> None:
+    taken = [
+        row(ticket="t1", partner="owls", price=12.5, currency="EUR"),
+        row(ticket="t1", partner="larks", price=10, currency="EUR"),  # both are paid for a ticket that both took
+        row(ticket="t2", partner="rooks", price=900, currency="INR"),
+        row(ticket="t3", partner="owls", price=1, currency="EUR", category="mail"),
+        row(ticket="t4", partner="owls", price=None, currency=None),
+    ]
+    found = insights.automation(material(finished=[finished(n) for n in range(20)], taken=taken))
+    (line,) = found.lines
+    titles = {title: line.values[name] for name, (title, unit) in found.columns.items() if unit == "money"}
+    assert titles == {"Paid to partners (EUR)": 22.5, "Paid to partners (INR)": 900}
+
+
+def test_a_resolution_that_did_not_last_counts_among_those_that_are_reopened() -> None:
+    theirs = [row(ticket=f"t{n}", partner="owls") for n in range(20)]  # ten of them the company resolved at last
+    (reopen,) = (
+        measure
+        for measure in measures.quality(
+            material(
+                finished=[finished(n, responded_at=None, first_tier=1, first_queue="desk", tool_moves=0, tool_returns=0)
+                          for n in range(10)],
+                resolutions=[*theirs, *(row(ticket=f"t{n}") for n in range(10))],
+                reopenings=theirs[:15],
+            )
+        ).measures
+        if measure.id == "reopen"
+    )  # fmt: skip
+    found = {side: (cell.value, cell.of) for side, cell in reopen.cells.items()}
+    assert found == {"internal": (0, 10), "owls": (0.75, 20), "all": (0.5, 30)}
 
 
 def test_a_gap_is_what_is_handed_on_without_an_article() -> None:

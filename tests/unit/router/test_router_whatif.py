@@ -201,6 +201,18 @@ def test_moves_between_queues_tiers_and_partners_hour_by_hour() -> None:
     assert found.after_hours_share == 0.25
 
 
+def test_tiers_stand_in_their_order_and_the_rest_stands_last() -> None:
+    from ticket_router.adapters import charts  # it brings matplotlib
+
+    tiers = {9: {"tier 1": 50, "tier 2": 20, "tier 0": 5, "tier 3": 1}}
+    drawn = charts.by_hour([("current", tiers)], "first decisions by tier")
+    assert re.findall(r">(tier \d)</text>", drawn) == ["tier 0", "tier 1", "tier 2", "tier 3"]
+    many = {9: {f"queue {letter}": number for number, letter in enumerate("kjihgfedcba", 1)}}
+    drawn = charts.by_hour([("current", many)], "first decisions by queue")
+    shown = [f"queue {letter}" for letter in "abcdefghi"]
+    assert re.findall(r">(queue \w|all others)</text>", drawn) == [*shown, "all others"]
+
+
 def test_what_is_paid_in_two_currencies_is_not_added_up() -> None:
     """By day a partner paid in dollars has what overflows, by night one paid in euros; before, in pounds."""
     second = {**content()["partners"]["nightwatch"], "calendar": "always", "languages": None, "currency": "USD"}

@@ -26,7 +26,7 @@ _ROWS: Final[Rows] = [
                 "Since when a transfer waits for somebody to acknowledge it.",
                 "s",
                 age("relaydesk_oldest_unacknowledged_timestamp_seconds"),
-                3600,
+                7200,
             ),
             one(
                 "Clocks at risk",

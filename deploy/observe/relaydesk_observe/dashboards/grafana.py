@@ -8,12 +8,14 @@ from grafana_foundation_sdk.builders import bargauge, common, dashboard, prometh
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.common import (
     GraphDrawStyle,
+    GraphTresholdsStyleMode,
     LegendDisplayMode,
     LegendPlacement,
     StackingMode,
     TooltipDisplayMode,
 )
 from grafana_foundation_sdk.models.dashboard import DashboardLinkType, DataSourceRef, Threshold, ThresholdsMode
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from relaydesk_observe.dashboards.panel import Board, Panel
 
@@ -79,6 +81,9 @@ def _panel(panel: Panel, number: int) -> Any:
             )
             if panel.kind == "stacked":
                 builder = builder.stacking(common.StackingConfig().mode(StackingMode.NORMAL))
+            if panel.bad is not None:  # a graph draws no limit unless it is told how
+                limit = common.GraphThresholdsStyleConfig().mode(GraphTresholdsStyleMode.LINE)
+                builder = builder.thresholds_style(limit)
     steps = [Threshold(value=None, color="green")]
     if panel.bad is not None:
         steps.append(Threshold(value=panel.bad, color="red"))
@@ -94,5 +99,7 @@ def _panel(panel: Panel, number: int) -> Any:
     for place, (query, legend) in enumerate(panel.queries):
         asked = prometheus.Dataquery().expr(query).legend_format(legend).ref_id("ABCDEFGH"[place]).datasource(SOURCE)
         asked = asked.instant() if panel.kind in ("bars", "table") else asked.range()
+        if panel.kind == "table":  # as series, each would be a table of its own, of which one is shown
+            asked = asked.format(PromQueryFormat.TABLE)
         builder = builder.with_target(asked.exemplar(True) if "event_age" in query else asked)
     return builder

@@ -17,7 +17,7 @@ _ROWS: Final[Rows] = [
         [
             _side(
                 "First-contact resolution",
-                "Share that its first queue solved.",
+                "Of the tickets that a first line took first, the share that no other queue had and that stayed solved.",
                 "percentunit",
                 "relaydesk_first_contact_resolution_ratio",
             ),
@@ -25,7 +25,7 @@ _ROWS: Final[Rows] = [
             _side("Satisfaction", "Mean of the scores, 1 to 5.", "short", "relaydesk_csat_mean"),
             Panel(
                 "SLA adherence",
-                "Share of clocks that were met, by priority.",
+                "Share of the resolution clocks met or breached that were met, by priority.",
                 "percentunit",
                 (
                     (

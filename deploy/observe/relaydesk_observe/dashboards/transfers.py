@@ -18,7 +18,7 @@ _ROWS: Final[Rows] = [
                 "Since when the oldest waits.",
                 "s",
                 age("relaydesk_oldest_unacknowledged_timestamp_seconds"),
-                3600,
+                7200,
                 6,
             ),
             Panel(

@@ -57,7 +57,8 @@ def by_hour(runs: Sequence[tuple[str, Mapping[int, Mapping[str, int]]]], title: 
             for name, count in counts.items():
                 totals[name] = totals.get(name, 0) + count
     named = sorted(totals, key=lambda name: (-totals[name], name))
-    kept = named[: len(COLOURS) - 1] if len(named) > len(COLOURS) else named
+    # The most are shown, in the order of their names: tiers are read from 0 to 3.
+    kept = sorted(named[: len(COLOURS) - 1] if len(named) > len(COLOURS) else named)
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(11, 3.4), layout="constrained")
         panels = figure.subplots(1, len(runs), sharey=True, squeeze=False)[0]

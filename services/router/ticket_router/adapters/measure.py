@@ -132,6 +132,9 @@ class RouterMetrics:
         if not isinstance(work, RouterWork):
             for gauge in (self._info, self._capacity, self._queue, self._overflowing):
                 gauge.clear()
+            # What waited when another took over waits there: kept here, it would grow old and wake somebody.
+            for gauge in (self._open, self._unrouted, self._oldest):
+                gauge.set(0)
             self._agreement = None
             return
         if in_force is not None and in_force is not self._agreement:

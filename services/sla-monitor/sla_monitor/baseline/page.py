@@ -78,10 +78,8 @@ def _charts(baseline: Baseline) -> list[Chart]:
     made.append(
         Chart(
             "The largest categories",
-            "Tickets; green: go, orange: go with conditions, grey: no-go",
-            charts.bars(
-                [c.name for c in some], [c.tickets for c in some], [_COLOURS.get(c.verdict, "#9aa5b1") for c in some]
-            ),
+            "Tickets, and whether to hand them over",
+            charts.bars([c.name for c in some], [c.tickets for c in some], [c.verdict for c in some], _COLOURS),
             wide=True,
         )
     )

@@ -32,7 +32,10 @@ HOW: dict[Name, str] = {
         "Of the tickets whose stay in the partner's first line (tier 0 or 1) ended in the window (handed on or"
         " resolved), the share that went to a queue of tier 2 or 3"
     ),
-    "partner_article_coverage_ratio": "Of the same tickets, the share for which the classifier found an article",
+    "partner_article_coverage_ratio": (
+        "Of the tickets that the partner's first line passed on to tier 2 or 3 in the window, the share for which the"
+        " classifier found an article"
+    ),
     "partner_correction_ratio": "Of the same tickets, the share whose classification a person corrected",
     "first_contact_resolution_ratio": (
         "Of the tickets resolved in the window that a first line (tier 0 or 1) took first, the share that no other"
@@ -107,7 +110,8 @@ scored AS (
 ),
 partners AS (
     SELECT name, partner, category, priority, count(*) AS n, avg(coalesce(up, false)::int) AS up,
-           avg(covered::int) AS covered, avg(corrected::int) AS corrected
+           count(*) FILTER (WHERE up) AS ups, avg(covered::int) FILTER (WHERE up) AS covered,
+           avg(corrected::int) FILTER (WHERE up) AS corrected
     FROM line JOIN span ON at >= since
     GROUP BY name, partner, GROUPING SETS ((), (category), (priority))
 ),
@@ -136,8 +140,10 @@ goals AS (
 )
 SELECT 'partner_escalation_ratio' AS figure, name, NULL AS side, partner, category, priority, n, up AS value
 FROM partners
-UNION ALL SELECT 'partner_article_coverage_ratio', name, NULL, partner, category, priority, n, covered FROM partners
-UNION ALL SELECT 'partner_correction_ratio', name, NULL, partner, category, priority, n, corrected FROM partners
+UNION ALL SELECT 'partner_article_coverage_ratio', name, NULL, partner, category, priority, ups, covered FROM partners
+          WHERE ups > 0
+UNION ALL SELECT 'partner_correction_ratio', name, NULL, partner, category, priority, ups, corrected FROM partners
+          WHERE ups > 0
 UNION ALL SELECT 'first_contact_resolution_ratio', name, side, NULL, category, priority, n, kept FROM contacts
 UNION ALL SELECT 'sla_adherence_ratio', name, side, NULL, category, priority, n, kept FROM goals
 UNION ALL SELECT 'resolution_seconds_mean', name, side, NULL, category, priority, n, seconds FROM finishes

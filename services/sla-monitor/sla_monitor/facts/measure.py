@@ -48,7 +48,8 @@ SIDES: Final = ("internal", "partner")
 def _figure(name: Name) -> Metric:
     who = {"partner": ()} if name.startswith("partner_") else {"side": SIDES}
     labels = (*who, *(("priority",) if name == "sla_adherence_ratio" else ()), "window")
-    unit = "ratio" if name.endswith("_ratio") else "seconds" if "_seconds" in name else "a ticket"
+    units = {"resolution_seconds_mean": "seconds", "csat_mean": "score", "reassignments_mean": "changes a ticket"}
+    unit = units.get(name, "ratio")
     return Metric("gauge", PREFIX + name, unit, HOW[name] + ".", labels, known={"window": tuple(WINDOWS)})
 
 

@@ -6,7 +6,7 @@ import hashlib
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from statistics import median
@@ -168,11 +168,20 @@ def time_to_resolve(material: Material) -> str:
     return out[0]
 
 
-def bars(names: Sequence[str], values: Sequence[float], colours: Sequence[str], width: float = WIDE) -> str:
-    """Horizontal bars, the first on top, each with its value."""
-    with drawn(width, 0.4 + 0.26 * max(len(names), 1)) as (axes, out):
+def bars(
+    names: Sequence[str],
+    values: Sequence[float],
+    kinds: Sequence[str],
+    colours: Mapping[str, str],
+    width: float = WIDE,
+) -> str:
+    """Horizontal bars, the first on top, each with its value. kinds: of each, as people call it. colours: of the
+    kinds, in the order of the legend."""
+    with drawn(width, 0.6 + 0.26 * max(len(names), 1)) as (axes, out):
         places = range(len(names))
-        axes.barh(places, values, color=list(colours), height=0.68)
+        for place, value, kind in zip(places, values, kinds, strict=True):
+            axes.barh(place, value, color=colours[kind], height=0.68, label=kind)
+        _legend(axes, {kind: (kind, colour) for kind, colour in colours.items() if kind in kinds}, least=1)
         axes.set_yticks(places, [_plain(name) for name in names], color=INK)
         axes.invert_yaxis()
         top = max(values, default=1) or 1
@@ -207,14 +216,15 @@ def acknowledged(material: Material) -> str:
 def causes(material: Material) -> str:
     """Transfers by what asked for them."""
     counted = Counter(str(row.cause).replace("_", " ") for row in material.transfers).most_common(8)
-    return bars([name for name, _ in counted], [n for _, n in counted], [SIDES[0]] * len(counted), HALF)
+    return bars([name for name, _ in counted], [n for _, n in counted], [""] * len(counted), {"": SIDES[0]}, HALF)
 
 
-def _legend(axes: Axes, shown: dict[str, tuple[str, str]]) -> None:
-    """One entry for each side, above the chart."""
+def _legend(axes: Axes, shown: dict[str, tuple[str, str]], least: int = 2) -> None:
+    """One entry for each side, above the chart. least: with fewer there is nothing to tell apart."""
     handles, labels = axes.get_legend_handles_labels()
-    once = dict(zip(labels, handles, strict=True))
-    if len(shown) > 1 and once:
+    drawn_as = dict(zip(labels, handles, strict=True))
+    once = {title: drawn_as[title] for title, _ in shown.values() if title in drawn_as}
+    if len(shown) >= least and once:
         axes.legend(
             list(once.values()),
             [label if len(label) <= 18 else label[:17] + "…" for label in once],

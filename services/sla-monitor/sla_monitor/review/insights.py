@@ -125,6 +125,8 @@ def why_outside(material: Material) -> Table:
 
 def automation(material: Material) -> Table:
     candidates = _categories(material)
+    # What was paid in two currencies adds up to nothing.
+    currencies = sorted({r.currency for r in material.taken if r.price is not None})
     lines = []
     for category, rows in _by_category(material).items():
         alone = [r for r in rows if r.stays <= 1 and not r.reopened]
@@ -135,7 +137,10 @@ def automation(material: Material) -> Table:
         if spread > AUTOMATE_SPREAD:
             continue
         title, agreed = candidates.get(category, (category, False))
-        prices = {r.ticket: float(r.price) for r in material.taken if r.price is not None and r.category == category}
+        paid = dict.fromkeys(currencies, 0.0)
+        for r in material.taken:
+            if r.price is not None and r.category == category:
+                paid[r.currency] += float(r.price)
         why = _AGREED if agreed else "not marked as a candidate in the agreement yet"
         counted = [Counted(r.ticket, "alone" if r in alone else "handed on", _seconds(r), r.url) for r in rows]
         lines.append(
@@ -147,7 +152,7 @@ def automation(material: Material) -> Table:
                     "alone": len(alone) / len(rows),
                     "median": median(times),
                     "spread": round(spread, 1),
-                    "paid": sum(prices.values()) or None,
+                    **{f"paid.{currency}": amount or None for currency, amount in paid.items()},
                 },
                 why,
                 counted,
@@ -168,7 +173,7 @@ def automation(material: Material) -> Table:
             "alone": ("Solved by one queue", "ratio"),
             "median": ("Median time", "seconds"),
             "spread": ("90th ÷ median", "number"),
-            "paid": ("Paid to partners", "money"),
+            **{f"paid.{currency}": (f"Paid to partners ({currency})", "money") for currency in currencies},
         },
         lines[:AUTOMATE_SHOWN],
         "No category is both frequent and alike enough.",

@@ -20,15 +20,18 @@ Row = Any
 @dataclass(frozen=True, slots=True)
 class Material:
     """opened: tickets opened in the period, with the side that took them first. finished: tickets resolved in it, as
-    they stood at its end. reopenings: with whose resolution was reopened. judged: clocks met or breached. stays: ended
+    they stood at its end. resolutions: every one in it, whether it lasted or not. reopenings: with whose resolution was
+    reopened. judged: clocks met or breached. stays: ended
     stays in a partner's first line. taken: first times that a partner had a ticket, with its price. transfers: asked
     for in the period, with what became of them. scores: CSAT. pauses: of resolution clocks. rules: by which tickets
-    first went to a partner. agreements: in force in the period or before it, oldest first. first_at, last_at: what
-    facts there are at all."""
+    first went to a partner. agreements: in force in the period or before it, oldest first. partners: whom the agreement
+    knew in the period, and who had tickets in it although their contract had ended. first_at, last_at: what facts there
+    are at all."""
 
     period: Period
     opened: list[Row]
     finished: list[Row]
+    resolutions: list[Row]
     reopenings: list[Row]
     judged: list[Row]
     stays: list[Row]
@@ -58,12 +61,15 @@ answered AS (
 SELECT f.*, a.responded_at FROM finished f LEFT JOIN answered a USING (ticket) ORDER BY f.resolved_at, f.ticket
 """
 
-_REOPENINGS = f"""{CTES}
+_IN_WHOSE_STAY = f"""{CTES}
 SELECT v.ticket, v.at, l.url, l.category, l.priority, coalesce(s.side, 'internal') AS side, s.partner, s.queue
 FROM version v JOIN life l USING (ticket)
      LEFT JOIN stay s ON s.ticket = v.ticket AND s.taken_at < v.at AND (s.left_at IS NULL OR v.at <= s.left_at)
-WHERE v.lifecycle = 'reopened' AND v.at >= CAST(:since AS timestamptz) ORDER BY v.at, v.ticket
-"""
+WHERE v.at >= CAST(:since AS timestamptz)"""
+
+_RESOLUTIONS = f"{_IN_WHOSE_STAY} AND v.done AND NOT v.was_done ORDER BY v.at, v.ticket"
+
+_REOPENINGS = f"{_IN_WHOSE_STAY} AND v.lifecycle = 'reopened' ORDER BY v.at, v.ticket"
 
 _JUDGED = f"""{CTES}
 SELECT j.*, l.category, l.priority, l.url FROM judged j JOIN life l USING (ticket)
@@ -176,32 +182,40 @@ async def gather(engine: AsyncEngine, period: Period) -> Material:
 
         agreements = await rows(_AGREEMENTS, {"until": period.until})
         known = await rows("SELECT min(at) AS first_at, max(at) AS last_at FROM facts.versions", {})
+        found: dict[str, Any] = {
+            "opened": await rows(_OPENED),
+            "finished": await rows(_FINISHED),
+            "resolutions": await rows(_RESOLUTIONS),
+            "reopenings": await rows(_REOPENINGS),
+            "judged": await rows(_JUDGED),
+            "stays": await rows(_STAYS),
+            "taken": await rows(_TAKEN),
+            "transfers": await rows(_TRANSFERS),
+            "scores": await rows(_SCORES),
+            "pauses": await rows(_PAUSES),
+            "rules": await rows(_RULES),
+        }
+        of = ("partner", "from_partner", "to_partner")
+        had = {getattr(row, name, None) for some in found.values() for row in some for name in of}
         return Material(
             period=period,
-            opened=await rows(_OPENED),
-            finished=await rows(_FINISHED),
-            reopenings=await rows(_REOPENINGS),
-            judged=await rows(_JUDGED),
-            stays=await rows(_STAYS),
-            taken=await rows(_TAKEN),
-            transfers=await rows(_TRANSFERS),
-            scores=await rows(_SCORES),
-            pauses=await rows(_PAUSES),
-            rules=await rows(_RULES),
+            **found,
             agreements=agreements,
-            **_names(agreements, period),
+            **_names(agreements, period, had),
             first_at=known[0].first_at,
             last_at=known[0].last_at,
         )
 
 
-def _names(agreements: list[Row], period: Period) -> dict[str, Any]:
-    """partners: of the versions in force at some time of the period; titles of queues: of all, the newest first."""
+def _names(agreements: list[Row], period: Period, had: set[str | None]) -> dict[str, Any]:
+    """partners: of the versions in force at some time of the period, and those of `had`; titles of queues: of all, the
+    newest first."""
     partners: dict[str, str] = {}
     titles: dict[str, str] = {}
     for row, following in zip_longest(agreements, agreements[1:]):
         agreement = row.document["agreement"]
         titles |= {name: queue["title"] for name, queue in agreement["queues"].items()}
-        if following is None or following.effective_at > period.since:
-            partners |= {name: contract["title"] for name, contract in agreement.get("partners", {}).items()}
+        now = following is None or following.effective_at > period.since
+        contracts = agreement.get("partners", {}).items()
+        partners |= {name: contract["title"] for name, contract in contracts if now or name in had}
     return {"partners": partners, "titles": titles}

@@ -71,7 +71,7 @@ def side_of(row: Row) -> str:
 
 
 def columns(material: Material) -> list[str]:
-    """internal, every partner that the agreement knows, and all."""
+    """internal, every partner of the period, and all."""
     return [INTERNAL, *sorted(material.partners), ALL]
 
 
@@ -95,8 +95,7 @@ def sections(material: Material) -> list[Section]:
 def _split(material: Material, rows: Iterable[Row], side: Callable[[Row], str] = side_of) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {name: [] for name in columns(material)}
     for row in rows:
-        # A partner whose contract ended before the period may still have resolved something in it.
-        found.setdefault(side(row), []).append(row)
+        found[side(row)].append(row)
         found[ALL].append(row)
     return found
 
@@ -228,6 +227,7 @@ def quality(material: Material) -> Section:
         [r for r in material.finished if r.first_tier is not None and r.first_tier <= 1],
         _first_side(material),
     )
+    resolutions = _split(material, material.resolutions)
     reopened = _split(material, material.reopenings)
     return Section(
         "quality",
@@ -251,13 +251,12 @@ def quality(material: Material) -> Section:
                 "reopen",
                 "Reopen rate",
                 "ratio",
-                "Reopenings in the period, as a share of the tickets resolved in it; by the side whose resolution did"
-                " not"
-                " last",
+                "Reopenings in the period, as a share of the resolutions in it, those that did not last included; by"
+                " the side that had the ticket then",
                 {
                     name: Cell(
-                        len(rows) / len(finished[name]) if finished[name] else None,
-                        len(finished[name]),
+                        len(rows) / len(resolutions[name]) if resolutions[name] else None,
+                        len(resolutions[name]),
                         [Counted(r.ticket, "reopened", None, r.url) for r in rows],
                     )
                     for name, rows in reopened.items()

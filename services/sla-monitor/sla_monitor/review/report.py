@@ -175,7 +175,11 @@ def _share_of(lines: list[insights.Line], whole: int) -> str:
 def _charts(material: Material, tables: list[Table]) -> list[Chart]:
     made = []
     if material.opened:
-        says = "By the side that took them first; weekends are shaded" if material.period.days <= 31 else "By week"
+        says = "By the side that took them first; weekends are shaded"
+        if material.period.days > 31:
+            says = "By week and the side that took them first"
+            if rest := material.period.days % 7:  # a last bar that is short says nothing of the work
+                says += f"; the last bar is of {rest} day{'s' if rest > 1 else ''}"
         made.append(Chart("Tickets opened", says, charts.volume(material), wide=True))
     if any(row.clock == "resolution" for row in material.judged):
         made.append(
@@ -183,7 +187,11 @@ def _charts(material: Material, tables: list[Table]) -> list[Chart]:
         )
     if material.finished:
         made.append(
-            Chart("Time to resolve", "Bar: median, line: up to the 90th percentile", charts.time_to_resolve(material))
+            Chart(
+                "Time to resolve",
+                "Bar: median, line: up to the 90th percentile; the scale is logarithmic",
+                charts.time_to_resolve(material),
+            )
         )
     if any(row.acknowledged_seconds is not None and not row.automatic for row in material.transfers):
         made.append(
@@ -193,7 +201,6 @@ def _charts(material: Material, tables: list[Table]) -> list[Chart]:
         made.append(Chart("Transfers", "By what asked for them", charts.causes(material)))
     breached = next(table for table in tables if table.id == "breaches").lines[:12]
     if breached:
-        colours = dict(charts.sides(material).values())
         made.append(
             Chart(
                 "Breaches by owner",
@@ -201,7 +208,8 @@ def _charts(material: Material, tables: list[Table]) -> list[Chart]:
                 charts.bars(
                     [line.what for line in breached],
                     [line.values["breaches"] for line in breached],
-                    [colours.get(line.values["side"], charts.SIDES[0]) for line in breached],
+                    [line.values["side"] for line in breached],
+                    dict(charts.sides(material).values()),
                 ),
                 wide=True,
             )

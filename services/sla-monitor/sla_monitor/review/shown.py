@@ -11,7 +11,7 @@ def shown(value: Any, unit: str) -> str:
         return "–"
     match unit:
         case "ratio":
-            return f"{100 * value:.1f} %" if 0 < value < 0.995 else f"{100 * value:.0f} %"
+            return share(float(value))
         case "seconds":
             return duration(float(value))
         case "count":
@@ -22,6 +22,14 @@ def shown(value: Any, unit: str) -> str:
             return f"{value:.2f}"
         case _:
             return str(value)
+
+
+def share(value: float) -> str:
+    """All and none are said of all and none alone: one breach of a thousand clocks is no 100 %."""
+    if not 0 < value < 1:
+        return f"{100 * value:.0f} %"
+    percent = round(100 * value, 1)
+    return "< 0.1 %" if percent == 0 else "> 99.9 %" if percent == 100 else f"{percent:.1f} %"
 
 
 def duration(seconds: float) -> str:
