@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sla_monitor.review.page import render
 from sla_monitor.review.period import quarter_of
-from sla_monitor.review.report import make
+from sla_monitor.review.report import KNOWN, MISTAKEN, make
 from unit.review.test_review_insights import AT, finished, material, row
 
 
@@ -31,6 +33,24 @@ def test_a_quarter_says_how_short_its_last_bar_is(quarter: str, said: str) -> No
     opened = [row(opened_at=period.until - timedelta(hours=1), channel="mail")]
     (chart,) = make(material(period=period, opened=opened)).charts
     assert chart.says == said
+
+
+@pytest.mark.parametrize(
+    ("covered", "corrected", "cause"),
+    [
+        (11, 3, "knowledge"),
+        (12, 3, "skills"),
+        (12, 4, "the taxonomy or the rules"),
+        (11, 4, "knowledge and the taxonomy or the rules"),
+    ],
+)
+def test_the_review_names_the_cause_that_the_alert_has_named(covered: int, corrected: int, cause: str) -> None:
+    theirs: dict[str, Any] = {"partner": "owls", "escalated": True, "cause": "escalation"}
+    passed_on = [row(ticket=f"t{n}", covered=n < covered, corrected=n < corrected, **theirs) for n in range(20)]
+    (said,) = make(material(stays=passed_on)).findings
+    assert said.endswith(f"The likely cause is {cause}.")
+    alert = (Path(__file__).parents[3] / "deploy/prometheus/rules/alerts.yml").read_text()
+    assert {f"lt $coverage {KNOWN}", f"gt $corrected {MISTAKEN}"} <= set(re.findall(r"[lg]t \$\w+ [\d.]+", alert))
 
 
 @pytest.mark.parametrize(

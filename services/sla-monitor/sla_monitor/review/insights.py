@@ -85,8 +85,8 @@ def breaches(material: Material) -> Table:
     return Table(
         "breaches",
         "Breaches, by who owned the ticket at that moment",
-        "Every clock on a ticket that was breached in the period, given to the queue whose owner had the ticket when"
-        " its"
+        "Every clock on a ticket that was breached in the period, as the service levels above count it (a resolution or"
+        " a first response once, as its last goal came out), given to the queue whose owner had the ticket when its"
         " time ran out. Intake duty: before anybody had taken it, or after a reopening",
         {
             "side": ("Side", "text"),

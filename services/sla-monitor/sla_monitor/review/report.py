@@ -14,6 +14,10 @@ from sla_monitor.review.shown import shown
 FEW = 20
 """A figure that rests on fewer is marked: one ticket more or less moves it visibly."""
 
+KNOWN, MISTAKEN = 0.6, 0.15
+"""Of what a first line passes on, the share with an article below which knowledge is the likely cause, and the share
+classified wrongly above which the taxonomy is."""
+
 _HEADLINES = ("opened", "adherence.resolution", "first_contact", "resolve.median", "reopen", "ping_pong", "csat")
 
 
@@ -132,12 +136,11 @@ def _findings(material: Material, found: list[Section], tables: list[Table]) -> 
         if cell.value > 0.3:
             covered = every["escalation.uncovered"].cells[name].value or 0.0
             corrected = every["escalation.corrected"].cells[name].value or 0.0
-            likely = "the taxonomy or the rules" if corrected > 0.2 else ("skills" if covered > 0.5 else "knowledge")
             said.append(
                 f"{side(name)}'s first line escalated {shown(cell.value, 'ratio')} of {cell.of:,} tickets, more than"
                 " 30 %:"
                 f" an article was at hand for {shown(covered, 'ratio')} of these, {shown(corrected, 'ratio')} had been"
-                f" classified wrongly. The likely cause is {likely}."
+                f" classified wrongly. The likely cause is {_cause(covered, corrected)}."
             )
         else:
             said.append(
@@ -166,6 +169,16 @@ def _findings(material: Material, found: list[Section], tables: list[Table]) -> 
             rest = f" and {len(lines) - 3} more" if len(lines) > 3 else ""
             said.append(f"{len(lines)} categor{'y is' if len(lines) == 1 else 'ies are'} {word}: {names}{rest}.")
     return [sentence[0].upper() + sentence[1:] for sentence in said]
+
+
+def _cause(covered: float, corrected: float) -> str:
+    """Why a first line passes tickets on, by the limits of the alert on it (PartnerEscalation)."""
+    causes = []
+    if covered < KNOWN:
+        causes.append("knowledge")
+    if corrected > MISTAKEN:
+        causes.append("the taxonomy or the rules")
+    return " and ".join(causes) or "skills"
 
 
 def _share_of(lines: list[insights.Line], whole: int) -> str:
