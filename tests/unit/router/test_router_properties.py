@@ -440,8 +440,6 @@ def test_no_special_ticket_is_left_alone_unsaid_and_none_that_is_said_is_invente
         said = [span for span in spans if all(has(facts, trait) for trait in span.traits)]
         if rule is not None and alone(plain) is None:
             assert (None if rule == "protocol:duty" else rule) in {span.rule for span in said}
-        if rule is None:
-            assert not [span for span in said if span.rule is None]
     for span in spans:
         assert span.example is not None
         example = dict(span.example)
