@@ -200,6 +200,7 @@ class Inquiries:
             texts,
             draft or Transfer(id="", number=0, cause="escalation", attempt=1, opened_at=now, sender=""),
             Destination(queue=queue, role=""),
+            principal,
             terms,
             self._book,
             now,

@@ -217,7 +217,7 @@ def _draft(course: Course, cause: Cause, question: str) -> Transfer:
 def _missing(course: Course, draft: Transfer) -> list[str]:
     """What even a receiver inside, who may see everything, would not find in the package."""
     return context.build(
-        course.ledger, course.decision.texts, draft, offers.duty(course), course.terms, course.book, course.at
+        course.ledger, course.decision.texts, draft, offers.duty(course), INTERNAL, course.terms, course.book, course.at
     ).missing
 
 
