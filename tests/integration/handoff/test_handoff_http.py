@@ -305,6 +305,14 @@ async def test_a_queue_is_shown_by_time_left_page_by_page(edge: Edge, store: Sto
     assert (await edge.ask("queues/desk/tickets", after="nonsense")).status_code == 422
 
 
+@pytest.mark.parametrize(
+    "due", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-W10-1T09:00:00Z", "20260302T090000Z", "now"]
+)
+async def test_a_place_in_a_queue_that_was_not_given_out_is_refused(edge: Edge, due: str) -> None:
+    answer = await edge.ask("queues/desk/tickets", after=f"{due}|{TICKET}")
+    assert answer.status_code in (200, 422), "no fault of the database"
+
+
 async def test_a_partner_asks_for_its_own_queues_only(edge: Edge, store: Store) -> None:
     await accepted(edge, store, "night-desk", "nightwatch")
     for page in ("queues/night-desk/tickets", "queues/night-desk/brief"):

@@ -424,9 +424,7 @@ def _cursor(after: str | None) -> tuple[str, str]:
     due, bar, ticket = after.partition("|")
     if not bar or not is_name(ticket):
         raise ValueError("`after` is what the page before gave as `next`")
-    if due != _NO_DEADLINE:
-        parse_instant(due)
-    return due, ticket
+    return due if due == _NO_DEADLINE else instant_text(parse_instant(due)), ticket
 
 
 def _transfer(row: Mapping[str, Any], principal: str) -> dict[str, Any]:
