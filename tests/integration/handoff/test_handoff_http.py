@@ -31,7 +31,7 @@ from ticket_runtime.http import Health, make_app
 from ticket_runtime.metrics import Metrics
 from ticket_runtime.settings import CannotRun
 from unit.handoff.handoff_desk import at, published
-from unit.handoff.test_handoff_terms import without_the_night_desk
+from unit.handoff.test_handoff_terms import narrowed, without_the_night_desk
 from unit.handoff.test_handoff_tokens import ISSUER, KEY, NOW, keys_of, token
 
 TICKET = "servicenow:prod:INC1"
@@ -434,6 +434,18 @@ async def test_who_keeps_a_ticket_of_a_queue_that_is_gone_sees_no_more_than_its_
     assert shown.status_code == 200
     assert "Rosa" not in shown.text, "nor comments, evidence and articles"
     assert shown.json()["package"]["articles"] == []
+    await edge.client.aclose()
+
+
+async def test_a_status_is_told_where_the_contract_allows_it(store: Store, engine: AsyncEngine, tmp_path: Path) -> None:
+    await accepted(
+        Edge(store, engine, tmp_path / "first.json", Agreements([published()])), store, "night-desk", "nightwatch"
+    )
+    edge = Edge(store, engine, tmp_path / "keys.json", Agreements([published(), narrowed(10, "title")]))
+    for principal, status in (("internal", "new"), ("nightwatch", "open")):
+        (queued,) = (await edge.ask("queues/night-desk/tickets", principal)).json()["tickets"]
+        shown = (await edge.ask(f"tickets/{TICKET}/context", principal)).json()
+        assert (queued["status"], shown["status"]) == (status, status)
     await edge.client.aclose()
 
 

@@ -212,7 +212,7 @@ class Inquiries:
             package["question"] = ledger.gap.question if ledger.gap is not None and sees_owner else ""
         return TicketShown(
             ticket=ticket,
-            status=ledger.status,
+            status=_status(ledger, terms.fields(principal)),
             as_of=now,
             owner=owner.owner if owner and sees_owner else None,
             owner_queue=owner.queue if owner and sees_owner else None,
@@ -351,7 +351,7 @@ class Inquiries:
             title=view.title,
             priority=view.priority,
             category=view.category,
-            status=ledger.status,
+            status=_status(ledger, fields),
             owner="" if owner is None else owner.owner,
             since=now if owner is None else owner.since,
             due_at=row.due_at,
@@ -369,6 +369,7 @@ class Inquiries:
                 "title": None,
                 "priority": None,
                 "category": None,
+                "status": "",
                 "owner": "",
                 "since": now,
                 "clocks": [],
@@ -407,6 +408,11 @@ def _sent_on(line: BriefLine, row: Any, terms: Terms, principal: str) -> BriefLi
             "outcome": row.status,
         }
     )
+
+
+def _status(ledger: Ledger, fields: frozenset[str] | None) -> str:
+    """Whoever sees a ticket may know that it is open; what its tool says beyond that is a field of the contract."""
+    return ledger.status if fields is None or "status" in fields else "open"
 
 
 def _title(terms: Terms, queue: str) -> str:
