@@ -168,6 +168,21 @@ def test_a_partner_is_told_who_owns_the_ticket_while_that_is_one_of_its_own() ->
         story.accept(8, "nightwatch", **accepted | {"reply_id": "another"})
 
 
+def test_a_partner_does_not_read_which_queue_got_what_was_taken_from_it() -> None:
+    story = offered_to_nightwatch()
+    story.routed(3, "experts", purpose="reroute")
+    story.accept(4)
+    assert story.last(TransferWithdrawn).reason == "the router sends it to experts instead"
+    story.tell(5, "escalate", reason="Is it a known fault?")
+    story.answered(5, "night-desk")
+    (tried,) = story.offer().package.tried
+    assert (tried.queue, tried.outcome, tried.reason) == (
+        "night-desk",
+        "withdrawn",
+        "the router sends it elsewhere instead",
+    )
+
+
 def test_who_let_an_offer_expire_that_another_then_took_owns_nothing() -> None:
     story = offered_to_nightwatch()
     story.overdue(240)
