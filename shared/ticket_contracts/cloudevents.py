@@ -74,7 +74,10 @@ def parse_instant(text: str) -> datetime:
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError(f"instant {text!r} has no offset; write it as 2026-03-02T09:00:00Z")
-    return at.astimezone(UTC)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"instant {text!r} is before the year 1 or after 9999 in UTC") from None
 
 
 class Trace(msgspec.Struct, frozen=True):

@@ -114,6 +114,22 @@ async def test_who_turned_a_proposal_down_has_no_brief(edge: Edge, store: Store)
     assert (await edge.ask("queues/desk/briefs")).json() == []
 
 
+async def test_a_partner_is_told_of_a_ticket_that_left_that_it_has(edge: Edge, store: Store) -> None:
+    story = Written(ticket=NAMES[0])
+    story.owned(queue="night-desk", principal="nightwatch")
+    story.routed(510, "experts", purpose="reroute", current="night-desk", cause="queue_closing", closes_at=CLOSES)
+    story.accept(511)
+    story.seen(512, status="on_hold")
+    await story.to(store)
+    asked = f"briefs/{brief_id('night-desk', CLOSES)}"
+    assert [(await edge.ask(asked)).json()["tickets"][0][name] for name in ("status", "to_queue")] == [
+        "on_hold",
+        "experts",
+    ]
+    (line,) = (await edge.ask(asked, "nightwatch")).json()["tickets"]
+    assert (line["title"], line["status"], line["owner"], line["outcome"]) == (None, "", "", "completed")
+
+
 async def test_a_partner_sees_no_other_queues_record(edge: Edge, store: Store) -> None:
     await (await in_queue(store, NAMES[0], 5)).leaves().to(store)
     for asked in ("queues/desk/briefs", f"briefs/{brief_id('desk', CLOSES)}", "briefs/none"):

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from integration.handoff.ledger_desk import written
-from ticket_contracts.transfers import OfferMade
+from ticket_contracts.transfers import OfferMade, Reply
 from ticket_handoff.adapters.access import Access
 from ticket_handoff.adapters.engine import Replies
 from ticket_handoff.adapters.http import install
@@ -24,12 +24,14 @@ from ticket_handoff.adapters.inquiries import Inquiries
 from ticket_handoff.adapters.keys import add_key, read_keys
 from ticket_handoff.adapters.store import Store
 from ticket_handoff.adapters.tokens import IssuerKeys, Tokens
+from ticket_handoff.domain.facts import ReplyGiven
 from ticket_handoff.handlers import AgreementBook
 from ticket_runtime.agreements import Agreements
 from ticket_runtime.http import Health, make_app
 from ticket_runtime.metrics import Metrics
 from ticket_runtime.settings import CannotRun
 from unit.handoff.handoff_desk import at, published
+from unit.handoff.test_handoff_terms import narrowed, without_the_night_desk
 from unit.handoff.test_handoff_tokens import ISSUER, KEY, NOW, keys_of, token
 
 TICKET = "servicenow:prod:INC1"
@@ -303,6 +305,14 @@ async def test_a_queue_is_shown_by_time_left_page_by_page(edge: Edge, store: Sto
     assert (await edge.ask("queues/desk/tickets", after="nonsense")).status_code == 422
 
 
+@pytest.mark.parametrize(
+    "due", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-W10-1T09:00:00Z", "20260302T090000Z", "now"]
+)
+async def test_a_place_in_a_queue_that_was_not_given_out_is_refused(edge: Edge, due: str) -> None:
+    answer = await edge.ask("queues/desk/tickets", after=f"{due}|{TICKET}")
+    assert answer.status_code in (200, 422), "no fault of the database"
+
+
 async def test_a_partner_asks_for_its_own_queues_only(edge: Edge, store: Store) -> None:
     await accepted(edge, store, "night-desk", "nightwatch")
     for page in ("queues/night-desk/tickets", "queues/night-desk/brief"):
@@ -406,6 +416,37 @@ async def test_a_reply_from_the_past_is_told_what_became_of_it(edge: Edge, store
     late = await edge.post(offer.transfer_id, "accept", "nightwatch", digest=offer.digest, reply_id="r2")
     assert (late.status_code, late.json()["state"]) == (409, "requested")
     assert "declined" in late.json()["detail"]
+
+
+async def test_who_keeps_a_ticket_of_a_queue_that_is_gone_sees_no_more_than_its_contract_allows(
+    store: Store, engine: AsyncEngine, tmp_path: Path
+) -> None:
+    edge = Edge(store, engine, tmp_path / "keys.json", Agreements([published(), without_the_night_desk(9)]))
+    offer = await offered(store, "night-desk")
+    given = ReplyGiven(
+        reply=Reply(action="accept", transfer_id=offer.transfer_id, digest=offer.digest, reply_id="r0"),
+        principal="nightwatch",
+        actor="Nora",
+        at=at(8),
+    )
+    await Replies(store, Agreements([published()]), lambda rows: None).give(given)
+    shown = await edge.ask(f"tickets/{TICKET}/context", "nightwatch")
+    assert shown.status_code == 200
+    assert "Rosa" not in shown.text, "nor comments, evidence and articles"
+    assert shown.json()["package"]["articles"] == []
+    await edge.client.aclose()
+
+
+async def test_a_status_is_told_where_the_contract_allows_it(store: Store, engine: AsyncEngine, tmp_path: Path) -> None:
+    await accepted(
+        Edge(store, engine, tmp_path / "first.json", Agreements([published()])), store, "night-desk", "nightwatch"
+    )
+    edge = Edge(store, engine, tmp_path / "keys.json", Agreements([published(), narrowed(10, "title")]))
+    for principal, status in (("internal", "new"), ("nightwatch", "open")):
+        (queued,) = (await edge.ask("queues/night-desk/tickets", principal)).json()["tickets"]
+        shown = (await edge.ask(f"tickets/{TICKET}/context", principal)).json()
+        assert (queued["status"], shown["status"]) == (status, status)
+    await edge.client.aclose()
 
 
 async def test_a_partner_is_not_told_what_others_are_asked_about_its_ticket(edge: Edge, store: Store) -> None:

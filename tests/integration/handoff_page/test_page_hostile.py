@@ -188,6 +188,7 @@ async def test_a_ticket_whose_name_is_odd_has_its_page(desk: PageDesk, ticket: s
         "?queue=%00'",
         "?after=%00",
         "?after=2026-99-99~x",
+        "?after=0001-01-01T00:00:00%2B14:00~x",
         "?after=~%00",
         "?queue=" + "x" * 5_000,
         "brief?queue='; DROP TABLE tickets",

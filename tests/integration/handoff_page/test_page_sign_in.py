@@ -53,6 +53,14 @@ async def test_who_is_not_signed_in_does_so_and_comes_back(desk: PageDesk) -> No
         assert (await client.get("/")).url.path == "/desk/"
 
 
+async def test_an_address_comes_back_as_it_was_asked_for(desk: PageDesk) -> None:
+    async with browser(desk, follow_redirects=False) as client:
+        for asked in ("/desk/ticket/forge:prod:acme%2Fapp%2312", "/desk/ticket/forge:prod:50%25%3Fa?comments=all"):
+            client.cookies.clear()
+            assert (await client.get(asked)).headers["location"] == "/desk/sign-in"
+            assert (await by_key(client, desk)).headers["location"] == asked
+
+
 async def test_a_token_that_is_none_lets_nobody_in(desk: PageDesk) -> None:
     async with browser(desk) as client:
         for wrong in ("", "x", "x" * 10_000, desk.tokens["Priya Nair"][:-1], "\x00"):

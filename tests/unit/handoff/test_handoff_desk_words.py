@@ -9,12 +9,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from ticket_contracts.transfers import Reply
 from ticket_handoff.adapters.answers import OwnerLoad, TimelineLine
 from ticket_handoff.desk import shown, words
+from ticket_handoff.desk.acting import _done
 from ticket_handoff.desk.live import _payloads
 from ticket_handoff.desk.rendering import Rendering
-from ticket_handoff.desk.seats import is_offered, may_know, may_read, owns
+from ticket_handoff.desk.seats import Seat, is_offered, may_know, may_read, owns
 from ticket_handoff.desk.signing_in import session_secret
+from ticket_handoff.domain.decision import Answer
 from ticket_runtime.settings import CannotRun
 from unit.handoff.handoff_desk import Story, at, published, running
 
@@ -265,3 +268,11 @@ def test_a_secret_that_will_not_do_is_named(tmp_path: Path) -> None:
     with pytest.raises(CannotRun, match="32 characters"):
         session_secret(tmp_path / "short")
     assert len(session_secret(None)) >= 32
+
+
+@pytest.mark.parametrize(("actor", "who"), [("Nora", "You own"), ("Nils", "Nora owns")])
+def test_a_return_says_who_owns_the_ticket_until_then(actor: str, who: str) -> None:
+    reply, answer = Reply(reply_id="r", action="return"), Answer("t", "requested", 1, "Nora", "night-desk", False)
+    assert _done(reply, answer, Seat("nightwatch", actor, "token")) == (
+        f"Returned. {who} the ticket until somebody has acknowledged it."
+    )

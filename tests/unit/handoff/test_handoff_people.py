@@ -139,12 +139,52 @@ def test_who_does_not_own_the_ticket_learns_nothing_of_it() -> None:
     assert refusal(story, 13, "escalate", "nightwatch", reason="?").kind == "conflict"
 
 
-def test_who_let_an_offer_expire_that_another_then_took_owns_nothing() -> None:
-    story = Story()
+def offered_to_nightwatch(**transfers: Any) -> Story:
+    story = Story(published(**transfers))
     story.seen(0)
     story.judged(0)
     story.routed(0, "night-desk")
     story.stated(0)
+    return story
+
+
+def test_a_partner_is_told_who_owns_the_ticket_while_that_is_one_of_its_own() -> None:
+    story = offered_to_nightwatch(required={"default": ["view"]})
+    declined = story.decline(1, "nightwatch")
+    assert (declined.status, declined.owner, declined.queue) == ("declined", None, None)
+    story.answered(2, "night-desk")
+    accepted = {"transfer_id": story.offer().transfer_id, "digest": story.offer().digest, "reply_id": "mine"}
+    taken = story.accept(3, "nightwatch", **accepted)
+    assert (taken.owner, taken.queue) == (story.offer().receiver, "night-desk")
+    story.tell(4, "escalate", reason="Is it a known fault?")
+    story.answered(4, "other-desk")
+    with pytest.raises(Refused, match="on its way") as refused:
+        story.tell(5, "escalate", "nightwatch", reason="?")
+    assert "other-desk" not in refused.value.reason
+    story.accept(6, "otherwise")
+    again = story.accept(7, "nightwatch", **accepted)
+    assert (again.repeated, again.owner, again.queue) == (True, None, None)
+    with pytest.raises(Refused, match=r"accepted by .*; somebody else owns it, by a later transfer"):
+        story.accept(8, "nightwatch", **accepted | {"reply_id": "another"})
+
+
+def test_a_partner_does_not_read_which_queue_got_what_was_taken_from_it() -> None:
+    story = offered_to_nightwatch()
+    story.routed(3, "experts", purpose="reroute")
+    story.accept(4)
+    assert story.last(TransferWithdrawn).reason == "the router sends it to experts instead"
+    story.tell(5, "escalate", reason="Is it a known fault?")
+    story.answered(5, "night-desk")
+    (tried,) = story.offer().package.tried
+    assert (tried.queue, tried.outcome, tried.reason) == (
+        "night-desk",
+        "withdrawn",
+        "the router sends it elsewhere instead",
+    )
+
+
+def test_who_let_an_offer_expire_that_another_then_took_owns_nothing() -> None:
+    story = offered_to_nightwatch()
     story.overdue(240)
     assert story.owned_by() == ("automatic", "duty")
     assert refusal(story, 250, "escalate", "nightwatch", reason="?").kind == "unknown"

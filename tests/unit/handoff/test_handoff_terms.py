@@ -97,6 +97,47 @@ def test_what_is_offered_inside_or_owned_stays() -> None:
         assert len(story.out.emitted) == before
 
 
+def without_the_night_desk(minutes: float) -> Published:
+    """A version in force from then on, in which Nightwatch has its contract and no queue."""
+    said = content()
+    del said["queues"]["night-desk"]
+    made = Agreement.model_validate(said)
+    return Published(version=digest(made), effective_at=at(minutes), approvals=[], agreement=made)
+
+
+def test_an_offer_to_a_queue_that_the_agreement_no_longer_has_is_taken_back() -> None:
+    story = offered_outside(without_the_night_desk(10))
+    fire(story, 20)
+    withdrawn, asked = story.last(TransferWithdrawn), story.last(TransferRequested)
+    assert (withdrawn.decided_for, asked.asks) == (at(10), True)
+    assert withdrawn.exposed == ["category", "priority", "status", "text", "title"]
+    story.answered(21, "desk")
+    story.accept(22)
+    assert story.owned_by() == ("acknowledged", "desk")
+    assert faults(story.out.emitted) == []
+
+
+def test_what_changes_before_that_is_not_told_to_a_queue_without_a_contract() -> None:
+    story = offered_outside(without_the_night_desk(10))
+    before = story.offer()
+    story.seen(15, title="Another one")
+    assert story.offer() == before
+
+
+def test_nothing_is_offered_to_a_queue_that_is_gone_by_then() -> None:
+    story = Story(published(), without_the_night_desk(10))
+    story.seen(0)
+    story.judged(0)
+    story.routed(0, "night-desk")
+    story.stated(11)
+    assert story.all(OfferMade) == [], "a whole package, in a topic that a partner reads"
+    assert (story.last(TransferWithdrawn).queue, story.last(TransferRequested).asks) == ("night-desk", True)
+    story.answered(12, "desk")
+    story.accept(13)
+    assert story.owned_by() == ("acknowledged", "desk")
+    assert faults(story.out.emitted) == []
+
+
 def test_a_contract_that_narrows_twice_is_followed_twice() -> None:
     story = offered_outside(narrowed(10, "title", "text", "priority"), narrowed(20, "title", "priority"))
     fire(story, 10)

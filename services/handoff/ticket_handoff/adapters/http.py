@@ -76,8 +76,8 @@ class AdditionBody(BaseModel):
 
 class Answered(BaseModel):
     """transfer_id: what the reply moved or opened, empty for none. status: of that transfer. owner, queue: of the
-    ticket now. repeated: this reply counted before; nothing changed now. newer: with an offer that was renewed
-    as often as any is, the package as it is since."""
+    ticket now; a partner is told them while they are its own. repeated: this reply counted before; nothing changed now.
+    newer: with an offer that was renewed as often as any is, the package as it is since."""
 
     transfer_id: str
     status: str

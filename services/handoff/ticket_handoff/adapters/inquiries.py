@@ -200,6 +200,7 @@ class Inquiries:
             texts,
             draft or Transfer(id="", number=0, cause="escalation", attempt=1, opened_at=now, sender=""),
             Destination(queue=queue, role=""),
+            principal,
             terms,
             self._book,
             now,
@@ -211,7 +212,7 @@ class Inquiries:
             package["question"] = ledger.gap.question if ledger.gap is not None and sees_owner else ""
         return TicketShown(
             ticket=ticket,
-            status=ledger.status,
+            status=_status(ledger, terms.fields(principal)),
             as_of=now,
             owner=owner.owner if owner and sees_owner else None,
             owner_queue=owner.queue if owner and sees_owner else None,
@@ -350,7 +351,7 @@ class Inquiries:
             title=view.title,
             priority=view.priority,
             category=view.category,
-            status=ledger.status,
+            status=_status(ledger, fields),
             owner="" if owner is None else owner.owner,
             since=now if owner is None else owner.since,
             due_at=row.due_at,
@@ -368,6 +369,7 @@ class Inquiries:
                 "title": None,
                 "priority": None,
                 "category": None,
+                "status": "",
                 "owner": "",
                 "since": now,
                 "clocks": [],
@@ -408,6 +410,11 @@ def _sent_on(line: BriefLine, row: Any, terms: Terms, principal: str) -> BriefLi
     )
 
 
+def _status(ledger: Ledger, fields: frozenset[str] | None) -> str:
+    """Whoever sees a ticket may know that it is open; what its tool says beyond that is a field of the contract."""
+    return ledger.status if fields is None or "status" in fields else "open"
+
+
 def _title(terms: Terms, queue: str) -> str:
     found = terms.agreement.queues.get(queue)
     return queue if found is None else found.title
@@ -423,9 +430,7 @@ def _cursor(after: str | None) -> tuple[str, str]:
     due, bar, ticket = after.partition("|")
     if not bar or not is_name(ticket):
         raise ValueError("`after` is what the page before gave as `next`")
-    if due != _NO_DEADLINE:
-        parse_instant(due)
-    return due, ticket
+    return due if due == _NO_DEADLINE else instant_text(parse_instant(due)), ticket
 
 
 def _transfer(row: Mapping[str, Any], principal: str) -> dict[str, Any]:

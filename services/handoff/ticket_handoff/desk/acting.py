@@ -73,13 +73,14 @@ def _reply(ticket: str, form: Form) -> Reply:
 def _done(reply: Reply, answer: Answer, seat: Seat) -> str:
     if answer.repeated:
         return "That was done before; nothing changed now."
+    who = "You own" if answer.owner == seat.actor else f"{answer.owner} owns"
     match reply.action:
         case "accept":
-            return f"Accepted. {'You own' if answer.owner == seat.actor else f'{answer.owner} owns'} this ticket now."
+            return f"Accepted. {who} this ticket now."
         case "decline":
             return "Declined. The next on the path is asked, and reads your reason."
         case "return":
-            return "Returned. You own the ticket until somebody has acknowledged it."
+            return f"Returned. {who} the ticket until somebody has acknowledged it."
         case "escalate":
             return "Escalated. The owner stays until somebody has acknowledged it."
         case _:

@@ -142,7 +142,8 @@ class Desk:
                 return await handler(request, seat)
             if request.method != "GET" or request.headers.get("sec-fetch-dest", "document") != "document":
                 raise HTTPException(401, "Your session is over. Sign in again; nothing was done.")
-            asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            query = request.url.query
+            asked = request.scope["raw_path"].decode() + (f"?{query}" if query else "")
             if len(asked) < 1_000:
                 request.session["after"] = asked
             return RedirectResponse("/desk/sign-in", 303)

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
+from ticket_contracts.cloudevents import parse_instant
 from ticket_contracts.routing import TicketView
 from ticket_handoff.adapters.inquiries import Inquiries
 from ticket_handoff.desk import shown, words
@@ -329,10 +330,10 @@ def _place(named: str | None) -> Place | None:
         return None
     due, _, ticket = named.partition("~")
     try:
-        at = datetime.fromisoformat(due) if due else None
+        at = parse_instant(due) if due else None
     except ValueError:
         raise _no_such_place() from None
-    if not is_name(ticket) or (at is not None and at.tzinfo is None):
+    if not is_name(ticket):
         raise _no_such_place()
     return Place(at, ticket)
 

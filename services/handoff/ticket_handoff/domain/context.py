@@ -58,10 +58,17 @@ class Package:
 
 
 def build(
-    ledger: Ledger, texts: Texts, transfer: Transfer, destination: Destination, terms: Terms, book: Book, at: datetime
+    ledger: Ledger,
+    texts: Texts,
+    transfer: Transfer,
+    destination: Destination,
+    principal: str,
+    terms: Terms,
+    book: Book,
+    at: datetime,
 ) -> Package:
-    """The package of the transfer's present attempt, for the destination, at that instant."""
-    principal = terms.principal(destination.queue)
+    """The package of the transfer's present attempt, for the destination, at that instant. principal: who reads it; it
+    may have the ticket from a queue that the agreement gives to somebody else by now."""
     fields = terms.fields(principal)
     ticket = None if texts.normalized is None else _normalized.decode(texts.normalized)
     judged = None if texts.classified is None else _classified.decode(texts.classified)

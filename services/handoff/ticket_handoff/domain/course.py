@@ -77,9 +77,16 @@ class Course:
         self.decision.transfers[transfer.id] = _state(transfer, status, self.at)
 
     def answer(
-        self, transfer: str, status: str, attempt: int, *, repeated: bool = False, newer: ContextPackage | None = None
+        self,
+        principal: str,
+        transfer: str,
+        status: str,
+        attempt: int,
+        *,
+        repeated: bool = False,
+        newer: ContextPackage | None = None,
     ) -> None:
-        owner = self.ledger.owner
+        owner = self.ledger.owner if self.ledger.shows_owner_to(principal) else None
         self.decision.answer = Answer(
             transfer, status, attempt, owner.owner if owner else None, owner.queue if owner else None, repeated, newer
         )

@@ -11,6 +11,7 @@ from ticket_contracts.cloudevents import Instant
 from ticket_contracts.sla import ClockState
 from ticket_contracts.transfers import Cause
 from ticket_handoff.domain.facts import RoutedSeen
+from ticket_handoff.domain.terms import INTERNAL
 
 OwnerKind = Literal["intake_duty", "acknowledged", "automatic"]
 Status = Literal["requested", "offered", "completed", "withdrawn"]
@@ -171,6 +172,14 @@ class Ledger(msgspec.Struct, kw_only=True, omit_defaults=True):
     def due_at(self) -> Instant | None:
         """The nearest deadline of a clock that runs on the ticket."""
         return min((c.state.deadline for c in self.clocks.values() if c.state.deadline is not None), default=None)
+
+    def shows_owner_to(self, principal: str) -> bool:
+        """Whether a principal may know who owns the ticket: a partner while that is one of its own."""
+        return principal == INTERNAL or any(
+            (past.transfer_id, past.principal, past.ending) == (self.owner.transfer_id, principal, "accepted")
+            for past in self.past
+            if self.owner is not None
+        )
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):

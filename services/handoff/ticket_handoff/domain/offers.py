@@ -21,7 +21,9 @@ def exposed(ledger: Ledger, book: Book, at: datetime) -> list[str]:
     if offer is None or offer.version is None or offer.version == terms.version:
         return []
     before, now = book.version(offer.version).fields(offer.principal), terms.fields(offer.principal)
-    return [] if before is None or now is None else sorted(before - now)
+    if before is None or now is None:
+        return []
+    return sorted(before - now if terms.principal(offer.queue) == offer.principal else before)
 
 
 def renew_if_outdated(course: Course) -> bool:
@@ -33,7 +35,16 @@ def renew_if_outdated(course: Course) -> bool:
         return False
     if offer.revision > RENEWALS_AT_MOST or exposed(ledger, course.book, course.at):
         return False  # it stands as it is; or it is about to be withdrawn
-    package = context.build(ledger, course.decision.texts, transfer, destination, course.terms, course.book, course.at)
+    package = context.build(
+        ledger,
+        course.decision.texts,
+        transfer,
+        destination,
+        offer.principal,
+        course.terms,
+        course.book,
+        course.at,
+    )
     if package.substance == offer.substance:
         return False
     if package.missing:
@@ -66,7 +77,14 @@ def newer(course: Course, transfer: Transfer, offer: Offer) -> ContextPackage | 
     if offer.revision <= RENEWALS_AT_MOST or transfer.destination is None:
         return None
     package = context.build(
-        course.ledger, course.decision.texts, transfer, transfer.destination, course.terms, course.book, course.at
+        course.ledger,
+        course.decision.texts,
+        transfer,
+        transfer.destination,
+        offer.principal,
+        course.terms,
+        course.book,
+        course.at,
     )
     return None if package.substance == offer.substance else package.content
 
@@ -90,7 +108,7 @@ def _tell(course: Course, transfer: Transfer, offer: Offer, package: context.Pac
 
 
 def ask_anew(course: Course, transfer: Transfer, reason: str, exposed: list[str]) -> Transfer:
-    """An open offer that its receiver's contract no longer allows: another transfer takes its place."""
+    """What the agreement no longer allows to be offered, or to stand: another transfer takes its place."""
     transfers.withdraw(course, reason, exposed=exposed)
     return transfers.request(
         course,
@@ -125,8 +143,12 @@ def offer(course: Course, transfer: Transfer) -> None:
     destination = transfer.destination
     if destination is None:
         raise IllegalStep(f"an offer of {transfer.id} to nowhere")
+    if destination.queue not in course.terms.agreement.queues:
+        ask_anew(course, transfer, f"the agreement no longer has the queue {destination.queue}", [])
+        return
+    principal = course.terms.principal(destination.queue)
     package = context.build(
-        course.ledger, course.decision.texts, transfer, destination, course.terms, course.book, course.at
+        course.ledger, course.decision.texts, transfer, destination, principal, course.terms, course.book, course.at
     )
     if package.missing and not destination.final:
         _lacking(course, transfer, package.missing)
@@ -139,7 +161,7 @@ def offer(course: Course, transfer: Transfer) -> None:
         queue=destination.queue,
         role=role,
         receiver=receiver,
-        principal=course.terms.principal(destination.queue),
+        principal=principal,
         digest=package.digest,
         acknowledge_by=acknowledge_by,
         version=course.terms.version,

@@ -31,7 +31,7 @@ def reply(course: Course, given: ReplyGiven) -> None:
                 f"reply_id {reply.reply_id!r} was used before, for {before.action} of transfer "
                 f"{before.transfer_id}; give each reply an id of its own",
             )
-        course.answer(before.transfer_id, before.status, before.attempt, repeated=True)
+        course.answer(given.principal, before.transfer_id, before.status, before.attempt, repeated=True)
         return
     course.decide_for(given.at)
     transfer, newer = reply.transfer_id, None
@@ -49,7 +49,7 @@ def reply(course: Course, given: ReplyGiven) -> None:
         **ledger.replies,
         key: Answered(transfer_id=transfer, action=reply.action, attempt=attempt, status=status),
     }
-    course.answer(transfer, status, attempt, newer=newer)
+    course.answer(given.principal, transfer, status, attempt, newer=newer)
 
 
 def _acknowledge(course: Course, given: ReplyGiven) -> tuple[int, str, ContextPackage | None]:
@@ -138,7 +138,8 @@ def _escalate(course: Course, given: ReplyGiven) -> Transfer:
         )
     if course.ledger.transfer is not None:
         transfer = course.ledger.transfer
-        where = f", offered to {transfer.offer.queue}" if transfer.offer is not None else ""
+        offer = transfer.offer if given.principal == INTERNAL else None
+        where = f", offered to {offer.queue}" if offer is not None else ""
         raise Refused(
             "conflict", f"the ticket is on its way already, by transfer {transfer.id}{where}", transfer.status
         )
@@ -184,11 +185,7 @@ def _add(course: Course, given: ReplyGiven) -> tuple[str, int, str]:
 def _may_work_on(course: Course, given: ReplyGiven) -> Ownership:
     """Who owns the ticket, when the sender may move it on: the owner's principal, or anybody inside."""
     owner = course.ledger.owner
-    held = owner is not None and any(
-        (past.transfer_id, past.principal, past.ending) == (owner.transfer_id, given.principal, "accepted")
-        for past in course.ledger.past
-    )
-    if given.principal != INTERNAL and not held:
+    if not course.ledger.shows_owner_to(given.principal):
         if any(past.principal == given.principal and past.ending == "accepted" for past in course.ledger.past):
             raise Refused("conflict", "the ticket is no longer yours: somebody else has it, or it ended")
         raise Refused("unknown", f"there is no ticket {course.ledger.ticket}")
@@ -217,7 +214,7 @@ def _draft(course: Course, cause: Cause, question: str) -> Transfer:
 def _missing(course: Course, draft: Transfer) -> list[str]:
     """What even a receiver inside, who may see everything, would not find in the package."""
     return context.build(
-        course.ledger, course.decision.texts, draft, offers.duty(course), course.terms, course.book, course.at
+        course.ledger, course.decision.texts, draft, offers.duty(course), INTERNAL, course.terms, course.book, course.at
     ).missing
 
 
@@ -233,7 +230,8 @@ def _refusal(course: Course, reply: Reply, principal: str) -> Refused:
             )
         return Refused("unknown", f"there is no transfer {reply.transfer_id}")
     if past.ending == "accepted":
-        now = "its ownership ended" if owner is None else f"{owner.owner} owns it"
+        who = owner.owner if owner is not None and course.ledger.shows_owner_to(principal) else "somebody else"
+        now = "its ownership ended" if owner is None else f"{who} owns it"
         if owner is not None and owner.transfer_id != past.transfer_id:
             now += ", by a later transfer"
         said = f"accepted by {past.actor} at {past.at.isoformat()}; {now}"

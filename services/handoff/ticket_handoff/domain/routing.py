@@ -77,7 +77,8 @@ def _rerouted(
             return  # the router has our question before it, and its answer replaces this
         if transfer.destination.queue == seen.queue:
             return
-        transfers.withdraw(course, f"the router sends it to {seen.queue} instead")
+        reason, elsewhere = f"the router sends it to {seen.queue} instead", "the router sends it elsewhere instead"
+        transfers.withdraw(course, reason, outside=elsewhere)
         if owner.queue != seen.queue:
             offers.send_to(course, transfers.request(course, cause, asks=False), destination)
         return

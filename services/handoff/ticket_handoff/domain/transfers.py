@@ -21,6 +21,7 @@ from ticket_contracts.transfers import (
 from ticket_handoff.domain import context, ownership
 from ticket_handoff.domain.course import Course, IllegalStep
 from ticket_handoff.domain.ledger import Destination, Ending, Offer, OwnerKind, PastOffer, Transfer
+from ticket_handoff.domain.terms import INTERNAL
 
 _ENDINGS: Final[dict[Ending, Literal["assigned", "declined", "expired", "withdrawn"]]] = {
     "accepted": "assigned",
@@ -134,8 +135,15 @@ def accept(
     ownership.own(course, owner, offer.role, kind, queue=offer.queue, transfer_id=transfer.id)
 
 
-def withdraw(course: Course, reason: str, lacking: list[str] | None = None, exposed: list[str] | None = None) -> None:
-    """Ends the open transfer, if there is one; the sender stays the owner."""
+def withdraw(
+    course: Course,
+    reason: str,
+    lacking: list[str] | None = None,
+    exposed: list[str] | None = None,
+    outside: str | None = None,
+) -> None:
+    """Ends the open transfer, if there is one; the sender stays the owner. outside: what a partner reads in place of
+    the reason."""
     transfer = course.ledger.transfer
     if transfer is None:
         return
@@ -151,7 +159,7 @@ def withdraw(course: Course, reason: str, lacking: list[str] | None = None, expo
         exposed=exposed or [],
     )
     if transfer.offer is not None:
-        close(course, transfer, "withdrawn", reason)
+        close(course, transfer, "withdrawn", reason if transfer.offer.principal == INTERNAL else outside or reason)
     course.ended(transfer, "withdrawn")
 
 
