@@ -70,7 +70,9 @@ class TicketNormalized(Event, frozen=True, kw_only=True):
     flags: what stands in the text (`secret:…`, `personal:…`, `text:cut`), `unreadable:created_at` where a date of the
         source could not be read, and `closed:by_desk`.
     group, assignee: where the source says the ticket is; evidence for handoff, never the owner.
-    created_at, updated_at: the source's; received_at: when Relaydesk accepted the message; all UTC.
+    created_at, updated_at: the source's, of all that is known; received_at: when Relaydesk accepted the message;
+    happened_at: when, as the message says, what this version brings happened: older than `updated_at` where it came
+    late, None where it does not say; no later than `received_at`. All UTC.
     """
 
     TYPE: ClassVar[str] = "relaydesk.ticket.normalized.v1"
@@ -106,6 +108,7 @@ class TicketNormalized(Event, frozen=True, kw_only=True):
     received_at: Instant
     merged_into: str | None = None
     split_from: str | None = None
+    happened_at: Instant | None = None
 
     def identity(self) -> tuple[str | int, ...]:
         return self.ticket, self.ticket_version

@@ -245,7 +245,7 @@ def assert_shuffled_equals_ordered(tickets: int, events: int, seed: int) -> None
 
 def finals(desk: InMemoryDesk) -> dict[str, dict[str, Any]]:
     """The last version of each ticket, without what tells of the way there."""
-    way = {"ticket_version", "delivery", "lifecycle", "changed", "received_at", "decided_for"}
+    way = {"ticket_version", "delivery", "lifecycle", "changed", "received_at", "happened_at", "decided_for"}
     last = {event.ticket: event for event in sorted(normalized(desk), key=lambda event: event.ticket_version)}
     names = [name for name in TicketNormalized.__struct_fields__ if name not in way]
     return {ticket: {name: getattr(event, name) for name in names} for ticket, event in last.items()}

@@ -62,7 +62,7 @@ class Ticket:
     def final(self) -> dict[str, Any]:
         """The ticket as it ends, without what tells of the way there."""
         built = msgspec.to_builtins(self.events[-1])
-        way = ("ticket_version", "delivery", "lifecycle", "changed", "received_at", "decided_for")
+        way = ("ticket_version", "delivery", "lifecycle", "changed", "received_at", "happened_at", "decided_for")
         return {name: value for name, value in built.items() if name not in way}
 
 
@@ -327,3 +327,34 @@ def test_equal_states_give_equal_bytes() -> None:
         ticket.feed({"id": 1, "version": 1, "title": "a", "status": "open"})
         ticket.feed({"version": 2, "group": "x", "id": 1})
     assert merge.encode(one.state) == merge.encode(other.state)
+
+
+# --- when it happened
+
+
+def test_a_version_says_when_what_it_brings_happened() -> None:
+    ticket = Ticket()
+
+    def feed(version: int, at: str, received: str, **said: Any) -> TicketNormalized:
+        body = {"id": "1", "version": version, "updated_at": f"2026-03-02T{at}Z", **said}
+        event = ticket.feed(body, datetime.fromisoformat(f"2026-03-02T{received}Z"))
+        assert event is not None
+        return event
+
+    def instants_of(event: TicketNormalized) -> list[str]:
+        return [f"{instant:%H:%M:%S}" for instant in (event.happened_at, event.updated_at) if instant is not None]
+
+    assert instants_of(feed(1, "09:00:00", "09:00:02", title="a")) == ["09:00:00", "09:00:00"]
+    assert instants_of(feed(3, "09:10:00", "09:10:01", group="b")) == ["09:10:00", "09:10:00"]
+    late = feed(2, "09:05:00", "09:11:00", status="on_hold")
+    assert (late.changed, instants_of(late)) == (["status"], ["09:05:00", "09:10:00"])
+    assert instants_of(feed(4, "09:10:00", "09:12:00", customer="c")) == ["09:10:00"] * 2, "within the same second"
+    ahead = feed(5, "09:20:00", "09:13:00", service="d")
+    assert instants_of(ahead) == ["09:13:00"] * 2, "no later than it was received"
+
+
+@pytest.mark.parametrize("said", [{}, {"updated_at": "last Tuesday"}])
+def test_a_version_whose_message_does_not_say_when_says_nothing_of_it(said: dict[str, Any]) -> None:
+    event = Ticket().feed({"id": "1", "version": 1, "title": "a", **said})
+    assert event is not None
+    assert event.happened_at is None

@@ -332,6 +332,34 @@ def test_time_that_a_ticket_paused_does_not_bring_it_forward() -> None:
     assert story.restored().snapshot() == story.work.snapshot()
 
 
+def test_a_status_counts_from_when_the_tool_says() -> None:
+    """What came late says so itself: the ticket's own `updated_at` is that of newer news."""
+    story = Story(**ROUND_THE_CLOCK)
+    come(story, 1, MONDAY)
+    for version, status, happened, newest, heard in (
+        (2, "pending_customer", 20, 25, 30),
+        (3, "open", 40, 40, 41),
+        (4, "on_hold", None, 40, 50),
+    ):
+        event = normalized(
+            version,
+            MONDAY + minutes(heard),
+            "servicenow:main:INC1",
+            status=status,
+            changed=["status"],
+            updated_at=MONDAY + minutes(newest),
+            happened_at=None if happened is None else MONDAY + minutes(happened),
+        )
+        story.tell(event)
+    known = story.work.snapshot()["tickets"]["servicenow:main:INC1"]["statuses"]
+    began = int(MONDAY.timestamp())
+    assert [((at - began) // 60, status) for at, status in known[1:]] == [
+        (20, "pending_customer"),
+        (40, "open"),
+        (50, "on_hold"),
+    ]
+
+
 def test_statuses_do_not_grow_without_end() -> None:
     story = Story(**ROUND_THE_CLOCK)
     come(story, 1, MONDAY)

@@ -165,7 +165,10 @@ class Desk:
         shown = self._shown.setdefault(ticket, {"created_at": at(when)})
         changed = [name for name, value in fields.items() if shown.get(name) != value]
         before = shown.get("status", "new")
-        shown.update(fields)
+        newest = max(at(when), shown.get("updated_at", at(when)))  # as intake merges it
+        if newest != shown.get("updated_at"):
+            changed.append("updated_at")
+        shown.update(fields, updated_at=newest)
         after = shown.get("status", "new")
         returned = before in (*ENDED, "resolved") and after not in (*ENDED, "resolved")
         event = TicketNormalized(
@@ -175,12 +178,12 @@ class Desk:
             source_version=str(version),
             delivery=f"delivery-{version}",
             lifecycle="created" if version == 1 else "reopened" if returned else "updated",
-            changed=[*changed, "updated_at"],
+            changed=changed,
             source=ticket.split(":")[0],
             instance="one",
             external_id=ticket.split(":")[-1],
-            updated_at=at(when),
             received_at=at(received or when),
+            happened_at=at(when),
             **shown,
         )
         self.feed(event)

@@ -148,12 +148,13 @@ def due_of(data: bytes) -> int:
 
 class Merged(NamedTuple):
     """state: to be stored; None when nothing of it changed. changed: fields of the normalized ticket that differ.
-    duplicate: why there is no new version, or None."""
+    duplicate: why there is no new version, or None. happened: as the source says, in microseconds since the epoch."""
 
     state: State | None
     changed: list[str]
     lifecycle: Lifecycle
     duplicate: Literal["same_delivery", "no_change"] | None
+    happened: int | None = None
 
 
 Detect = Callable[[str, str], str | None]
@@ -227,7 +228,9 @@ def merge(state: State, update: Update, detect: Detect, forget_at: int = 0) -> M
         lifecycle = "split" if values.get("split_from") else "created"
     else:
         lifecycle = _lifecycle(state.status, status)
-    return Merged(kept, sorted(changed, key=_POSITIONS.__getitem__), lifecycle, None)
+    said = update.fields.get("updated_at")
+    happened = said if said != UNREADABLE else None
+    return Merged(kept, sorted(changed, key=_POSITIONS.__getitem__), lifecycle, None, happened)
 
 
 def _order(stored: tuple[list[int], int, bytes]) -> Order:
@@ -495,6 +498,7 @@ def normalized(
         created_at=None if created is None or created == UNREADABLE else to_datetime(created),
         updated_at=None if updated is None or updated == UNREADABLE else to_datetime(updated),
         received_at=at,
+        happened_at=None if merged.happened is None else to_datetime(merged.happened),
     )
 
 

@@ -446,7 +446,9 @@ class TicketState(msgspec.Struct, kw_only=True, omit_defaults=True):
 def _since(event: TicketNormalized) -> int:
     """When a ticket that changed came to its status, as the SLA monitor takes it: by its tool, and no later than it
     was heard of."""
-    told = event.updated_at if event.ticket_version == 1 or "updated_at" in event.changed else None
+    told = event.happened_at
+    if told is None and (event.ticket_version == 1 or "updated_at" in event.changed):
+        told = event.updated_at
     return int(min(event.decided_for, told or event.decided_for).timestamp())
 
 

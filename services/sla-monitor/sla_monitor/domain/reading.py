@@ -56,6 +56,7 @@ class Normalized(msgspec.Struct, frozen=True):
     flags: tuple[str, ...] = ()
     created_at: Instant | None = None
     updated_at: Instant | None = None
+    happened_at: Instant | None = None
 
 
 class Classified(msgspec.Struct, frozen=True):
@@ -137,11 +138,13 @@ def as_routed(event: Routed, decided_us: int) -> Judged:
 
 
 def happened(event: Normalized, decided_us: int, first: bool) -> int:
-    """When it happened: the source's word where this version brings a new one that is not ahead of ours."""
+    """When it happened: by the source's word, where that is not ahead of ours. Versions of before there was
+    `happened_at` say it where they bring a new `updated_at`."""
+    said = event.happened_at
+    if said is None and (first or "updated_at" in event.changed):
+        said = event.updated_at
     decided = decided_us // 1_000_000
-    if event.updated_at is not None and (first or "updated_at" in event.changed):
-        return min(microseconds(event.updated_at) // 1_000_000, decided)
-    return decided
+    return decided if said is None else min(microseconds(said) // 1_000_000, decided)
 
 
 def _with_ticket(facts: Facts, event: Normalized) -> Facts:
