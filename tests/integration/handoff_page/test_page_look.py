@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from PIL import Image
 from playwright.async_api import Browser, Page, expect
 
 from integration.handoff_page.page_desk import PageDesk, Person, person
+from integration.handoff_page.scene import Case
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -124,6 +126,19 @@ async def test_the_shift_brief_prints_its_tickets_and_nothing_else(desk: PageDes
         await picture(page, "brief-print", full_page=True)
 
 
+async def test_a_shift_brief_says_by_how_much_a_goal_was_missed(desk: PageDesk, browser: Browser) -> None:
+    case = Case(desk.version, "INC0048350", "Nobody can sign in", 2, desk.now() - timedelta(hours=2)).judged(
+        "mfa", "P1"
+    )
+    case.to("identity", case.clock("resolution-critical", 1_800))
+    case.answers(1, "accept", actor="Priya Nair")
+    await desk.tell(case)
+    async with person(browser, desk, **DESK) as somebody:
+        page = await somebody.see("brief?queue=identity")
+        line = page.locator(".brief article").filter(has_text=case.number)
+        await expect(line.locator("dd").first).to_contain_text(re.compile(r"^1 h \d+ over, due "))
+
+
 async def test_a_closing_leaves_a_record_by_day_and_by_night(desk: PageDesk, browser: Browser) -> None:
     """All that the queue had at that time, the least time left first: where each went, and what stayed."""
     closes = desk.now() + timedelta(minutes=30)
@@ -140,6 +155,7 @@ async def test_a_closing_leaves_a_record_by_day_and_by_night(desk: PageDesk, bro
         await expect(choice).to_have_attribute("title", f"{closes:%a %-d %b %Y %H:%M} UTC: 5 tickets, 2 sent on")
         await page.get_by_label("Closing").select_option(index=1)
         await expect(page.locator(".brief")).to_contain_text("Stays in")
+        await expect(page.locator(".head")).to_contain_text("their clocks and owners as of now")
         lines = page.locator(".brief article")
         await expect(lines).to_have_count(5)
         for case in (mail, phone):

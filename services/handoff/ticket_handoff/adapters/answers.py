@@ -134,7 +134,8 @@ class BriefLine(QueuedTicket):
 
 class Brief(BaseModel):
     """All that a shift leaves behind in a queue, by time left. brief: the id of the record, null for what is in the
-    queue now. closes_at: the queue's closing (now: the next), null where it has none."""
+    queue now. as_of: when these were its tickets; their clocks, owners and statuses are of now. closes_at: the queue's
+    closing (now: the next), null where it has none."""
 
     brief: str | None = None
     queue: str

@@ -448,7 +448,7 @@ def escalation(material: Material) -> Section:
         measures.append(Measure(f"escalation.{cause}", f"– {_CAUSES.get(cause, cause)}", "ratio", how, cells))
     measures += [
         Measure(
-            "escalation.uncovered",
+            "escalation.covered",
             "Escalated although an article was at hand",
             "ratio",
             "Of the escalated tickets, the share for which the classifier had found an article: skill rather than"

@@ -134,7 +134,7 @@ def _findings(material: Material, found: list[Section], tables: list[Table]) -> 
         if cell.value is None or cell.of < FEW:
             continue
         if cell.value > 0.3:
-            covered = every["escalation.uncovered"].cells[name].value or 0.0
+            covered = every["escalation.covered"].cells[name].value or 0.0
             corrected = every["escalation.corrected"].cells[name].value or 0.0
             said.append(
                 f"{side(name)}'s first line escalated {shown(cell.value, 'ratio')} of {cell.of:,} tickets, more than"
