@@ -44,18 +44,13 @@ class ClassifierMetrics:
 
     def committed(self, task: int, decided: Sequence[tuple[str, Event]], present: datetime | None) -> None:
         judged = [event for _, event in decided if isinstance(event, TicketClassified)]
-        counts = Counter((_outcome(event), event.priority, event.tier) for event in judged)
         sure = [event.confidence for event in judged if event.inputs.feedback is None]
-        for (outcome, priority, tier), number in counts.items():
+        counts = Counter((e.inputs.feedback is not None, e.abstained, e.priority, e.tier) for e in judged)
+        for (corrected, abstained, priority, tier), number in counts.items():
+            outcome = "corrected" if corrected else "abstained" if abstained else "decided"
             self._classified.labels(outcome, priority, tier).inc(number)
         if sure:
             self._confidence.observe_all(sure)
 
     def look(self, tasks: Mapping[int, Work], in_force: Agreement | None) -> None:
         """Nothing to look at."""
-
-
-def _outcome(event: TicketClassified) -> str:
-    if event.inputs.feedback is not None:
-        return "corrected"
-    return "abstained" if event.abstained else "decided"
