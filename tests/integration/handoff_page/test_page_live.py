@@ -85,10 +85,7 @@ async def test_a_tickets_page_follows_it_and_spares_what_is_being_written(desk: 
 async def test_a_partner_is_told_of_its_own_tickets_only(desk: PageDesk, browser: Browser) -> None:
     async with person(browser, desk, "Rui Almeida") as somebody:
         await somebody.live()
-        told: list[str] = []
-        session = await somebody.page.context.new_cdp_session(somebody.page)
-        await session.send("Network.enable")
-        session.on("Network.eventSourceMessageReceived", lambda event: told.append(event["data"]))
+        told = await listened(somebody)
         hidden = Case(desk.version, "INC0048310", "Secret of the board", 2, desk.now()).judged("laptop")
         hidden.to("workplace")
         theirs = Case(desk.version, "INC0048311", "Dock is dead", 2, desk.now()).judged("peripherals", tier=2)
@@ -155,6 +152,15 @@ async def test_a_page_that_cannot_be_read_says_so_and_reads_it_later(
         somebody.faults[:] = [fault for fault in somebody.faults if str(status) not in fault]
 
 
+async def listened(somebody: Person) -> list[str]:
+    """What the page's line is told from now on, as it comes."""
+    told: list[str] = []
+    session = await somebody.page.context.new_cdp_session(somebody.page)
+    await session.send("Network.enable")
+    session.on("Network.eventSourceMessageReceived", lambda event: told.append(event["data"]))
+    return told
+
+
 def forget_the_cut_line(somebody: Person) -> None:
     """The browser complains of whatever was on its way when the test cut the network, and may do so for a moment after
     it is back."""
@@ -208,10 +214,7 @@ async def test_whose_key_was_struck_is_told_nothing_more(desk: PageDesk, browser
     desk.tokens["Ines Duarte"] = add_key(desk.keys, "internal", "Ines Duarte")
     async with person(browser, desk, "Ines Duarte") as somebody:
         await somebody.live()
-        told: list[str] = []
-        session = await somebody.page.context.new_cdp_session(somebody.page)
-        await session.send("Network.enable")
-        session.on("Network.eventSourceMessageReceived", lambda event: told.append(event["data"]))
+        told = await listened(somebody)
         desk.keys.write_bytes(before)
         case = Case(desk.version, "INC0048330", "Salary list printed on the wrong floor", 2, desk.now()).judged(
             "printing"

@@ -15,7 +15,7 @@ from ticket_handoff.desk import shown, words
 from ticket_handoff.desk.acting import _done
 from ticket_handoff.desk.live import _payloads
 from ticket_handoff.desk.rendering import Rendering
-from ticket_handoff.desk.seats import Seat, is_offered, may_know, may_read, owns
+from ticket_handoff.desk.seats import Seat, is_offered, may_know, may_read
 from ticket_handoff.desk.signing_in import session_secret
 from ticket_handoff.domain.decision import Answer
 from ticket_runtime.settings import CannotRun
@@ -156,7 +156,7 @@ def test_a_partner_sees_an_offer_without_who_has_it_inside_and_nothing_of_others
     owned = row_of(story, "nightwatch")
     assert owned is not None
     assert (owned.owner in ("Nora", "Nils"), owned.queue) == (True, "night-desk")
-    assert owns(story.ledger, "nightwatch")
+    assert story.ledger.is_held_by("nightwatch")
     assert not is_offered(story.ledger, "nightwatch")
 
 

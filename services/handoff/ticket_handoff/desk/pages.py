@@ -22,7 +22,7 @@ from ticket_handoff.desk.forms import Form
 from ticket_handoff.desk.live import Live
 from ticket_handoff.desk.reading import WINDOW, Counts, Filter, Place, Reading, Ticket
 from ticket_handoff.desk.rendering import Rendering
-from ticket_handoff.desk.seats import Seat, is_offered, may_know, owns
+from ticket_handoff.desk.seats import Seat, is_offered, may_know
 from ticket_handoff.desk.signing_in import SignIn
 from ticket_handoff.domain.terms import INTERNAL, Book, Terms
 from ticket_handoff.handlers import is_name
@@ -158,7 +158,7 @@ class Pages:
             package = transfer.attempts[-1].package if transfer is not None and transfer.attempts else None
         view = _NO_VIEW | seen.package["view"]
         talk = shown.newest_first(view.get("comments"))
-        ours = ledger.owner is not None and (seat.inside or owns(ledger, seat.principal))
+        ours = ledger.owner is not None and (seat.inside or ledger.is_held_by(seat.principal))
         return self.page(
             request,
             seat,
@@ -173,7 +173,7 @@ class Pages:
             can_answer=is_offered(ledger, seat.principal),
             can_add=ours,
             can_work=ours and ledger.transfer is None,
-            can_return=owns(ledger, seat.principal) and ledger.transfer is None,
+            can_return=ledger.is_held_by(seat.principal) and ledger.transfer is None,
             owning=ledger.owner.transfer_id if ledger.owner is not None else None,
             package=package,
             exact=None if package is None else msgspec.json.format(msgspec.json.encode(package)).decode(),

@@ -25,7 +25,7 @@ class Seat:
 
 def may_read(ledger: Ledger, principal: str) -> bool:
     """Whether a principal may read the ticket as it is now: it has an offer of it before it, or owns it."""
-    return principal == INTERNAL or is_offered(ledger, principal) or owns(ledger, principal)
+    return principal == INTERNAL or is_offered(ledger, principal) or ledger.is_held_by(principal)
 
 
 def may_know(ledger: Ledger, principal: str) -> bool:
@@ -37,12 +37,3 @@ def is_offered(ledger: Ledger, principal: str) -> bool:
     """Whether an offer waits for this principal's reply."""
     transfer = ledger.transfer
     return transfer is not None and transfer.offer is not None and transfer.offer.principal == principal
-
-
-def owns(ledger: Ledger, principal: str) -> bool:
-    """Whether one of the principal's people owns the ticket by a transfer that it acknowledged: it can return it."""
-    return ledger.owner is not None and ledger.owner.transfer_id in _taken(ledger, principal)
-
-
-def _taken(ledger: Ledger, principal: str) -> set[str]:
-    return {past.transfer_id for past in ledger.past if past.principal == principal and past.ending == "accepted"}

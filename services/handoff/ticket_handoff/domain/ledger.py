@@ -173,13 +173,17 @@ class Ledger(msgspec.Struct, kw_only=True, omit_defaults=True):
         """The nearest deadline of a clock that runs on the ticket."""
         return min((c.state.deadline for c in self.clocks.values() if c.state.deadline is not None), default=None)
 
+    def is_held_by(self, principal: str) -> bool:
+        """Whether one of the principal's people owns the ticket by a transfer that it acknowledged: its to return."""
+        owner = self.owner
+        return owner is not None and any(
+            (past.transfer_id, past.principal, past.ending) == (owner.transfer_id, principal, "accepted")
+            for past in self.past
+        )
+
     def shows_owner_to(self, principal: str) -> bool:
         """Whether a principal may know who owns the ticket: a partner while that is one of its own."""
-        return principal == INTERNAL or any(
-            (past.transfer_id, past.principal, past.ending) == (self.owner.transfer_id, principal, "accepted")
-            for past in self.past
-            if self.owner is not None
-        )
+        return principal == INTERNAL or self.is_held_by(principal)
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
